@@ -1,0 +1,122 @@
+//! Facts: what a backend tells the machine.
+
+use crate::Instant;
+use core::fmt;
+
+/// Counts the starts of the command; 1 is the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(pub u64);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "run {}", self.0)
+    }
+}
+
+/// A fact. Those about a run name it, so that a late answer about an earlier run is harmless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// The command runs. `pid` is its process id, passed on to [`Notice::Started`](crate::Notice).
+    Started {
+        /// The run that started.
+        run: RunId,
+        /// Its main process.
+        pid: u32,
+    },
+    /// The command could not be started; nothing of this run is left.
+    StartFailed {
+        /// The run that never was.
+        run: RunId,
+        /// Why.
+        failure: StartFailure,
+    },
+    /// The main process ended; others that it started may live on.
+    Exited {
+        /// Whose main process.
+        run: RunId,
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// The main process has ended and nothing that the run started is left.
+    Gone {
+        /// The run that is over.
+        run: RunId,
+    },
+    /// The answer to [`Action::Look`](crate::Action::Look).
+    Observed {
+        /// The run for which the look was asked.
+        run: RunId,
+        /// What the look found.
+        observation: Observation,
+    },
+    /// The moment named by [`poll_timeout`](crate::Supervisor::poll_timeout) may have come.
+    Elapsed,
+    /// The supervisor is asked to stop (SIGTERM).
+    Stop,
+    /// The supervisor is asked to stop; asked again during a stop, to stop at once (SIGINT).
+    Interrupt,
+}
+
+impl Event {
+    /// The run that this fact is about, if it is about one.
+    pub fn run(&self) -> Option<RunId> {
+        match *self {
+            Event::Started { run, .. }
+            | Event::StartFailed { run, .. }
+            | Event::Exited { run, .. }
+            | Event::Gone { run }
+            | Event::Observed { run, .. } => Some(run),
+            Event::Elapsed | Event::Stop | Event::Interrupt => None,
+        }
+    }
+}
+
+/// What a look at the heartbeat found, compared with the look before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Observation {
+    /// No heartbeat since the last look.
+    Unchanged,
+    /// A heartbeat, the last one at this moment.
+    Changed {
+        /// When, between the two looks.
+        at: Instant,
+    },
+    /// A heartbeat at an unknown moment between the two looks.
+    ChangedSometime,
+}
+
+/// How a process ended. The numbers are the backend's; the machine only asks for success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ExitStatus {
+    /// It exited with this code.
+    Code(u8),
+    /// It was killed by the signal of this number.
+    Signal(u8),
+}
+
+impl ExitStatus {
+    /// Whether it exited with code 0.
+    pub fn is_success(self) -> bool {
+        self == ExitStatus::Code(0)
+    }
+}
+
+/// Why a command could not be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StartFailure {
+    /// What kind of failure it is.
+    pub kind: StartFailureKind,
+    /// The system's error number, for the report only.
+    pub os_error: i32,
+}
+
+/// The kinds of failure that lead to different decisions or exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StartFailureKind {
+    /// There is no such command.
+    NotFound,
+    /// There is one, but it cannot be executed.
+    NotExecutable,
+    /// The system lacks something just now: processes, memory, descriptors.
+    Passing,
+}
