@@ -1,1 +1,25 @@
-//! x
+//! Runs a supervised command as Unix processes: the mechanism behind [`supervisor_core`]'s decisions.
+//!
+//! [`UnixBackend`] starts the command in a process group of its own, looks at its heartbeat file, signals it, and
+//! reaps. It sleeps in one `ppoll(2)` until the next deadline and is woken by signals only. As a child subreaper it
+//! keeps hold of every descendant: when `wait(2)` has no child left to wait for, nothing of a run is left.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("only Linux has what this backend needs to keep hold of a process tree: see src/linux.rs");
+
+mod backend;
+mod clock;
+mod heartbeat;
+mod linux;
+mod notice;
+mod process;
+mod reap;
+mod signals;
+mod spawn;
+mod tree;
+
+pub use backend::{Config, UnixBackend};
+pub use nix::sys::signal::Signal;
+pub use notice::{Target, UnixNotice};
+pub use signals::{Hangup, Signals};
+pub use spawn::Command;

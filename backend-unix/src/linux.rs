@@ -1,0 +1,93 @@
+//! What only Linux has: the subreaper, the parent-death signal, the list of children, `statx`.
+
+use rustix::fs::{AtFlags, CWD, FileType, StatxFlags, Timespec};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal};
+use std::path::Path;
+use std::{fs, io};
+
+/// Makes this process the parent of every descendant that loses its own: PR_SET_CHILD_SUBREAPER(2const).
+pub(crate) fn become_subreaper() -> io::Result<()> {
+    let failed = |error: Errno| io::Error::other(format!("prctl(PR_SET_CHILD_SUBREAPER): {error}"));
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(failed)
+}
+
+/// In a new child: dies with `parent`, the process that forked it: PR_SET_PDEATHSIG(2const).
+///
+/// # Errors
+/// `ESRCH` if the parent is already gone.
+pub(crate) fn die_with_parent(parent: Pid) -> Result<(), Errno> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    match rustix::process::getppid() {
+        Some(current) if current != parent => Err(Errno::SRCH),
+        // A child that is the first of a new PID namespace does not see its parent.
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether `/proc` shows the processes of our own PID namespace, by the numbers that we know them by.
+pub(crate) fn proc_is_ours() -> io::Result<()> {
+    let shown = fs::read_link("/proc/self")?;
+    if shown.as_os_str() == std::process::id().to_string().as_str() {
+        return Ok(());
+    }
+    Err(io::Error::other("/proc belongs to another PID namespace"))
+}
+
+/// The children of a process, of all its threads: proc_pid_task_tid_children(5).
+pub(crate) fn children_of(pid: i32) -> Vec<i32> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let lists = tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
+}
+
+/// What identifies a version of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileStatus {
+    device: (u32, u32),
+    inode: u64,
+    size: u64,
+    modified: Timespec,
+    /// The time of the last change of content or attributes, kept by the kernel.
+    pub changed: Timespec,
+}
+
+/// Looks at a file without opening it, symbolic links followed. On a network file system the server answers, not a
+/// cache.
+///
+/// # Errors
+/// Those of statx(2), and `IsADirectory`.
+pub(crate) fn file_status(path: &Path) -> io::Result<FileStatus> {
+    let wanted = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::SIZE | StatxFlags::MTIME | StatxFlags::CTIME;
+    let status = rustix::fs::statx(CWD, path, AtFlags::STATX_FORCE_SYNC, wanted)?;
+    if FileType::from_raw_mode(status.stx_mode.into()) == FileType::Directory {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let time = |stamp: rustix::fs::StatxTimestamp| Timespec { tv_sec: stamp.tv_sec, tv_nsec: stamp.tv_nsec.into() };
+    Ok(FileStatus {
+        device: (status.stx_dev_major, status.stx_dev_minor),
+        inode: status.stx_ino,
+        size: status.stx_size,
+        modified: time(status.stx_mtime),
+        changed: time(status.stx_ctime),
+    })
+}
+
+/// Whether the stamps of a file come from the clock of this machine: not on network file systems, nor on those served
+/// by a program.
+pub(crate) fn is_stamped_by_this_machine(path: &Path) -> bool {
+    /// File systems whose stamps come from elsewhere, by their magic number: statfs(2).
+    const FOREIGN: [u32; 10] = [
+        0x6969,      // NFS
+        0xff53_4d42, // CIFS
+        0xfe53_4d42, // SMB 2
+        0x517b,      // SMB
+        0x6573_5546, // FUSE
+        0x0102_1997, // 9P
+        0x00c3_6400, // Ceph
+        0x5346_414f, // AFS
+        0x0bd0_0bd0, // Lustre
+        0x786f_4256, // VirtualBox shared folders
+    ];
+    rustix::fs::statfs(path).is_ok_and(|found| !FOREIGN.contains(&(found.f_type as u32)))
+}

@@ -1,0 +1,72 @@
+//! What the backend itself has to tell, beside the notices of the machine.
+
+use nix::sys::signal::Signal;
+use std::io;
+
+/// Something that happened to processes, signals or the heartbeat file.
+#[derive(Debug)]
+pub enum UnixNotice {
+    /// The supervisor got a signal that asks it to stop.
+    Received {
+        /// Which.
+        signal: Signal,
+        /// The process that sent it; 0 if it was the kernel or a process outside our PID namespace.
+        sender: i32,
+    },
+    /// A signal to the supervisor was passed on to the main process.
+    Forwarded {
+        /// Which.
+        signal: Signal,
+        /// To whom; none if nothing ran.
+        pid: Option<i32>,
+    },
+    /// A signal was sent.
+    Signalled {
+        /// Its number, by name.
+        signal: Signal,
+        /// Who got it.
+        target: Target,
+    },
+    /// A signal could not be sent.
+    SignalFailed {
+        /// Which.
+        signal: Signal,
+        /// To whom.
+        target: Target,
+        /// Why.
+        error: io::Error,
+    },
+    /// A process was stopped: by SIGSTOP, or because it used the terminal from the background.
+    Stopped {
+        /// Which.
+        pid: i32,
+        /// Its name.
+        name: String,
+        /// By what signal, a number as in signal(7).
+        signal: i32,
+    },
+    /// A stopped process goes on.
+    Continued {
+        /// Which.
+        pid: i32,
+    },
+    /// The heartbeat file cannot be looked at, which counts as silence. Told once until it can be again.
+    HeartbeatUnreadable {
+        /// Why.
+        error: io::Error,
+    },
+    /// `/proc` shows no processes of ours, so that only the process group can be signalled. Told once.
+    ProcessesInvisible {
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// Who gets a signal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The process group of this id.
+    Group(i32),
+    /// Single processes, by id and name.
+    Processes(Vec<(i32, String)>),
+}

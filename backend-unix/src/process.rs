@@ -1,0 +1,95 @@
+//! One process, as `/proc` shows it.
+
+use nix::sys::signal::Signal;
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
+use std::{fs, io};
+
+/// A process as seen at one moment: proc_pid_stat(5).
+#[derive(Clone, Debug)]
+pub(crate) struct Process {
+    pub pid: i32,
+    pub name: String,
+    pub group: i32,
+    state: char,
+    threads: u32,
+    /// In clock ticks since boot: together with the pid it names a process for ever.
+    start_time: u64,
+}
+
+impl Process {
+    /// The process of this number, if there is one.
+    pub fn read(pid: i32) -> Option<Process> {
+        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        Process::parse(pid, &String::from_utf8_lossy(&stat))
+    }
+
+    fn parse(pid: i32, stat: &str) -> Option<Process> {
+        // The name stands in parentheses and may hold any character, parentheses too.
+        let (before, after) = stat.rsplit_once(") ")?;
+        let (_, name) = before.split_once('(')?;
+        // From field 3 of the manual page on.
+        let fields: Vec<&str> = after.split_whitespace().collect();
+        Some(Process {
+            pid,
+            name: name.to_owned(),
+            state: fields.first()?.chars().next()?,
+            group: fields.get(2)?.parse().ok()?,
+            threads: fields.get(17)?.parse().ok()?,
+            start_time: fields.get(19)?.parse().ok()?,
+        })
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.state == 'T'
+    }
+
+    /// Not merely waiting to be reaped. A process whose first thread has ended looks dead but lives on in the others.
+    pub fn is_alive(&self) -> bool {
+        !matches!(self.state, 'Z' | 'X') || self.threads > 1
+    }
+
+    /// Sends a signal to this very process, not to another that got its number meanwhile.
+    ///
+    /// # Errors
+    /// Those of pidfd_open(2) and pidfd_send_signal(2); `NotFound` if the process is gone.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        let or_gone = |error| if error == Errno::SRCH { gone() } else { io::Error::from(error) };
+        let pid = Pid::from_raw(self.pid).ok_or_else(gone)?;
+        let signal = rustix::process::Signal::from_named_raw(signal as i32).ok_or(io::ErrorKind::InvalidInput)?;
+        let handle = pidfd_open(pid, PidfdFlags::empty()).map_err(or_gone)?;
+        // The handle is for whatever has the number now.
+        if Process::read(self.pid).is_none_or(|now| now.start_time != self.start_time) {
+            return Err(gone());
+        }
+        pidfd_send_signal(handle, signal).map_err(or_gone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_look_like_the_rest_of_the_line() {
+        let stat = "42 (a) Z 1 (b) S 1 40 40 0 -1 4194304 1 0 0 0 5 6 0 0 20 0 3 0 777 1 1";
+        let process = Process::parse(42, stat).unwrap();
+        assert_eq!(process.name, "a) Z 1 (b");
+        assert_eq!((process.state, process.group, process.threads, process.start_time), ('S', 40, 3, 777));
+    }
+
+    #[test]
+    fn this_process_can_be_read() {
+        let own = Process::read(std::process::id().cast_signed()).unwrap();
+        assert!(own.is_alive() && !own.is_stopped());
+        assert_eq!(own.group, nix::unistd::getpgrp().as_raw());
+    }
+
+    #[test]
+    fn another_process_with_the_same_number_gets_nothing() {
+        let mut own = Process::read(std::process::id().cast_signed()).unwrap();
+        own.start_time += 1;
+        assert_eq!(own.signal(Signal::SIGKILL).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,175 @@
+//! Starts the command: fork, put everything in order in the child, execute.
+
+use crate::linux;
+use crate::signals::Signals;
+use nix::libc;
+use nix::unistd::{ForkResult, fork};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
+use rustix::process::{Pid, getpid, setpgid};
+use std::ffi::{CString, OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use supervisor_core::{StartFailure, StartFailureKind};
+
+/// Where a command without a slash is looked for if there is no PATH: execvp(3).
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// What to execute.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// A path, or a name to be looked for in the PATH of `environment`.
+    pub program: OsString,
+    /// Its arguments, without the name of the program.
+    pub arguments: Vec<OsString>,
+    /// All of its environment but `SUPERVISED_RESTARTS`.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+/// A command in the form that execve(2) takes.
+pub(crate) struct Image {
+    /// Every path that may be the program, the first one first.
+    paths: Vec<CString>,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+/// A child between fork and execve.
+pub(crate) struct Spawned {
+    pub pid: Pid,
+    /// Ends without a byte once the command executes, or tells the error number of what failed.
+    pub exec_result: OwnedFd,
+}
+
+impl Image {
+    /// # Errors
+    /// `InvalidInput` if a string has a NUL in it.
+    pub fn new(command: &Command) -> io::Result<Image> {
+        let arguments = std::iter::once(&command.program).chain(&command.arguments);
+        let environment = command.environment.iter().filter(|(name, _)| name != RESTARTS);
+        Ok(Image {
+            paths: candidates(command).into_iter().map(c_string).collect::<io::Result<_>>()?,
+            arguments: arguments.map(|argument| c_string(argument.clone())).collect::<io::Result<_>>()?,
+            environment: environment.map(|(name, value)| assignment(name, value)).collect::<io::Result<_>>()?,
+        })
+    }
+
+    /// Forks a child that leads a process group of its own, dies with this process, and executes the command.
+    ///
+    /// # Errors
+    /// Those of pipe2(2) and fork(2). What fails in the child comes through [`Spawned::exec_result`].
+    pub fn spawn(&self, restarts: u32, signals: &Signals) -> io::Result<Spawned> {
+        let restarts = assignment(OsStr::new(RESTARTS), OsStr::new(&restarts.to_string()))?;
+        let argv = pointers(self.arguments.iter());
+        let envp = pointers(self.environment.iter().chain([&restarts]));
+        let parent = getpid();
+        let (exec_result, tell) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        // SAFETY: the child makes nothing but system calls, on what was prepared above, until it executes or exits.
+        match unsafe { fork()? } {
+            ForkResult::Child => {
+                let error = become_command(&self.paths, &argv, &envp, parent, signals);
+                // Should nobody read it any more, the exit code still tells.
+                let _ = rustix::io::write(&tell, &error.raw_os_error().to_ne_bytes());
+                // SAFETY: _exit(2) runs no destructor and no exit handler of the parent.
+                unsafe { libc::_exit(127) }
+            }
+            ForkResult::Parent { child } => {
+                let pid = Pid::from_raw(child.as_raw()).expect("the pid of a child is positive");
+                // Done on both sides, so that the group exists for whichever comes first. It fails once the child has
+                // executed, and is then no longer needed.
+                let _ = setpgid(Some(pid), Some(pid));
+                Ok(Spawned { pid, exec_result })
+            }
+        }
+    }
+}
+
+impl Spawned {
+    /// What became of the execution, once it is known: `Ok` if the command runs, or was killed on the way.
+    pub fn result(&self) -> Option<Result<(), StartFailure>> {
+        let mut number = [0; 4];
+        match rustix::io::retry_on_intr(|| rustix::io::read(&self.exec_result, &mut number)) {
+            Ok(4) => Some(Err(failure(i32::from_ne_bytes(number)))),
+            Err(Errno::AGAIN) => None,
+            Ok(_) | Err(_) => Some(Ok(())),
+        }
+    }
+}
+
+/// The failure behind an error number of fork(2), execve(2) or what comes between.
+pub(crate) fn failure(os_error: i32) -> StartFailure {
+    let kind = match Errno::from_raw_os_error(os_error) {
+        Errno::NOENT | Errno::NOTDIR => StartFailureKind::NotFound,
+        Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE | Errno::TXTBSY => StartFailureKind::Passing,
+        _ => StartFailureKind::NotExecutable,
+    };
+    StartFailure { kind, os_error }
+}
+
+const RESTARTS: &str = "SUPERVISED_RESTARTS";
+
+/// In the child: returns only if something failed.
+fn become_command(
+    paths: &[CString],
+    argv: &[*const libc::c_char],
+    envp: &[*const libc::c_char],
+    parent: Pid,
+    signals: &Signals,
+) -> Errno {
+    let prepared = setpgid(None, None)
+        .and_then(|()| linux::die_with_parent(parent))
+        .and_then(|()| signals.restore().map_err(|error| Errno::from_raw_os_error(error as i32)));
+    match prepared {
+        Ok(()) => execute(paths, argv, envp),
+        Err(error) => error,
+    }
+}
+
+/// Tries one path after another, as execvp(3) does: one that may not be executed is remembered, one that is not there
+/// is passed over, anything else ends the search.
+fn execute(paths: &[CString], argv: &[*const libc::c_char], envp: &[*const libc::c_char]) -> Errno {
+    let mut result = Errno::NOENT;
+    for path in paths {
+        // SAFETY: the path and both lists are terminated, and live until the image is replaced.
+        unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+        match Errno::from_raw_os_error(nix::errno::Errno::last_raw()) {
+            Errno::ACCESS if paths.len() == 1 || is_there(path) => result = Errno::ACCESS,
+            Errno::ACCESS | Errno::NOENT | Errno::NOTDIR | Errno::STALE | Errno::NODEV | Errno::TIMEDOUT => {}
+            error => return error,
+        }
+    }
+    result
+}
+
+/// A folder that may not be searched says nothing of what is in it.
+fn is_there(path: &CString) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::EXISTS).is_ok()
+}
+
+fn candidates(command: &Command) -> Vec<OsString> {
+    let program = command.program.as_bytes();
+    if program.is_empty() || program.contains(&b'/') {
+        return vec![command.program.clone()];
+    }
+    let path = command.environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_bytes());
+    let folders = path.unwrap_or(DEFAULT_PATH.as_bytes()).split(|&byte| byte == b':');
+    folders
+        .map(|folder| match folder {
+            b"" => OsString::from_vec([b"./", program].concat()),
+            folder => OsString::from_vec([folder, b"/", program].concat()),
+        })
+        .collect()
+}
+
+fn assignment(name: &OsStr, value: &OsStr) -> io::Result<CString> {
+    c_string(OsString::from_vec([name.as_bytes(), b"=", value.as_bytes()].concat()))
+}
+
+fn c_string(string: OsString) -> io::Result<CString> {
+    CString::new(string.into_vec()).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a NUL in a string"))
+}
+
+fn pointers<'a>(strings: impl Iterator<Item = &'a CString>) -> Vec<*const libc::c_char> {
+    strings.map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
+}

@@ -1,0 +1,160 @@
+//! The process tree below the supervisor: who is in it, and signals to its members.
+
+use crate::linux;
+use crate::notice::{Target, UnixNotice};
+use crate::process::Process;
+use nix::sys::signal::{Signal, killpg};
+use std::collections::BTreeSet;
+use std::io;
+
+/// Everything that a run started, and what it was sent.
+pub(crate) struct Tree {
+    proc: Proc,
+    /// Children that this process had before it became a supervisor. They are none of its business.
+    strangers: BTreeSet<i32>,
+    /// Who got which signal in this run: nobody gets the same one twice, but for SIGKILL.
+    sent: BTreeSet<(i32, Signal)>,
+}
+
+/// Whether `/proc` shows our processes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Proc {
+    Visible,
+    Hidden,
+}
+
+/// The leader of the run's process group.
+#[derive(Clone, Copy)]
+pub(crate) enum Leader {
+    /// Not reaped yet, so that the number of the group is still its own.
+    Alive(i32),
+    /// Reaped.
+    Gone(i32),
+}
+
+/// Children that are killed while they fork are found by looking again, this often at a time.
+const MOST_PASSES: u32 = 1000;
+
+impl Tree {
+    /// # Errors
+    /// If `/proc` does not show our processes; the tree then works on the process group alone.
+    pub fn new() -> (Tree, io::Result<()>) {
+        let result = linux::proc_is_ours();
+        let proc = if result.is_ok() { Proc::Visible } else { Proc::Hidden };
+        let mut tree = Tree { proc, strangers: BTreeSet::new(), sent: BTreeSet::new() };
+        tree.strangers = tree.children().collect();
+        (tree, result)
+    }
+
+    /// Forgets what was sent in the last run.
+    pub fn begin(&mut self) {
+        self.sent.clear();
+    }
+
+    /// Forgets a child that was reaped: its number may be given to another.
+    pub fn forget(&mut self, pid: i32) {
+        self.strangers.remove(&pid);
+    }
+
+    /// Whether all children that are left were there before the supervisor.
+    pub fn has_only_strangers(&self) -> bool {
+        !self.strangers.is_empty() && self.children().all(|pid| self.strangers.contains(&pid))
+    }
+
+    /// Sends a signal to the run. SIGKILL goes to everything in it. Any other goes to the process group while its
+    /// leader lives, and then to whatever is left and did not get it before.
+    pub fn signal(&mut self, leader: Leader, signal: Signal, report: &mut impl FnMut(UnixNotice)) {
+        match (signal, leader) {
+            (Signal::SIGKILL, Leader::Alive(pid)) => {
+                signal_group(pid, signal, report);
+                self.kill_descendants(Some(pid), report);
+            }
+            (Signal::SIGKILL, Leader::Gone(group)) => {
+                if self.proc == Proc::Hidden {
+                    signal_group(group, signal, report);
+                }
+                self.kill_descendants(None, report);
+            }
+            (_, Leader::Alive(pid)) => {
+                let members: Vec<_> = self.descendants().into_iter().filter(|process| process.group == pid).collect();
+                self.sent.extend(members.iter().map(|process| (process.pid, signal)));
+                signal_group(pid, signal, report);
+                wake(&members, report);
+            }
+            (_, Leader::Gone(_)) => {
+                let mut leftovers = self.descendants();
+                leftovers.retain(|process| self.sent.insert((process.pid, signal)));
+                send(&leftovers, signal, report);
+                wake(&leftovers, report);
+            }
+        }
+    }
+
+    /// Kills all descendants, and those that they start meanwhile. Those in `group` have got their SIGKILL already,
+    /// which is only made sure of.
+    fn kill_descendants(&self, group: Option<i32>, report: &mut impl FnMut(UnixNotice)) {
+        let mut killed = BTreeSet::new();
+        for _ in 0..MOST_PASSES {
+            let mut found = self.descendants();
+            found.retain(|process| killed.insert(process.pid));
+            if found.is_empty() {
+                return;
+            }
+            let (members, others): (Vec<_>, Vec<_>) =
+                found.into_iter().partition(|process| Some(process.group) == group);
+            send(&members, Signal::SIGKILL, &mut |_| {});
+            send(&others, Signal::SIGKILL, report);
+        }
+    }
+
+    /// All living descendants of this process, parents before children, but for strangers and what is below them.
+    fn descendants(&self) -> Vec<Process> {
+        let mut pids: Vec<i32> = self.children().filter(|pid| !self.strangers.contains(pid)).collect();
+        let mut known: BTreeSet<i32> = pids.iter().copied().collect();
+        let mut next = 0;
+        while let Some(&pid) = pids.get(next) {
+            pids.extend(linux::children_of(pid).into_iter().filter(|&child| known.insert(child)));
+            next += 1;
+        }
+        pids.into_iter().filter_map(Process::read).filter(Process::is_alive).collect()
+    }
+
+    fn children(&self) -> impl Iterator<Item = i32> {
+        let own = match self.proc {
+            Proc::Visible => linux::children_of(std::process::id().cast_signed()),
+            Proc::Hidden => Vec::new(),
+        };
+        own.into_iter()
+    }
+}
+
+fn signal_group(group: i32, signal: Signal, report: &mut impl FnMut(UnixNotice)) {
+    let target = Target::Group(group);
+    report(match killpg(nix::unistd::Pid::from_raw(group), signal) {
+        Ok(()) => UnixNotice::Signalled { signal, target },
+        Err(error) => UnixNotice::SignalFailed { signal, target, error: error.into() },
+    });
+}
+
+/// A stopped process does not see a signal until it goes on.
+fn wake(processes: &[Process], report: &mut impl FnMut(UnixNotice)) {
+    let stopped: Vec<_> = processes.iter().filter(|process| process.is_stopped()).cloned().collect();
+    send(&stopped, Signal::SIGCONT, report);
+}
+
+fn send(processes: &[Process], signal: Signal, report: &mut impl FnMut(UnixNotice)) {
+    let mut reached = Vec::new();
+    for process in processes {
+        match process.signal(signal) {
+            Ok(()) => reached.push((process.pid, process.name.clone())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let target = Target::Processes(vec![(process.pid, process.name.clone())]);
+                report(UnixNotice::SignalFailed { signal, target, error });
+            }
+        }
+    }
+    if !reached.is_empty() {
+        report(UnixNotice::Signalled { signal, target: Target::Processes(reached) });
+    }
+}

@@ -1,0 +1,210 @@
+//! The log on standard error, written by a thread of its own: whoever logs never waits for the reader.
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Lines that wait for a slow reader; more are dropped, and counted.
+const MOST_LINES: usize = 512;
+
+/// How long the last lines may take at the end.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// How much is logged where `RUST_LOG` does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Warnings and errors.
+    Quiet,
+    /// One line an event.
+    Normal,
+    /// More detail.
+    Verbose,
+    /// All there is.
+    Trace,
+}
+
+/// Starts the log. `RUST_LOG` is honoured unless the verbosity was asked for.
+///
+/// # Errors
+/// If no thread can be had.
+pub fn start(verbosity: Verbosity) -> io::Result<Log> {
+    let level = match verbosity {
+        Verbosity::Quiet => "warn",
+        Verbosity::Normal => "info",
+        Verbosity::Verbose => "debug",
+        Verbosity::Trace => "trace",
+    };
+    let mut builder = match verbosity {
+        Verbosity::Normal => env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level)),
+        Verbosity::Quiet | Verbosity::Verbose | Verbosity::Trace => env_logger::Builder::new(),
+    };
+    if verbosity != Verbosity::Normal {
+        builder.parse_filters(level);
+    }
+    let log = Log::default();
+    let queue = log.clone();
+    std::thread::Builder::new().name("log".to_owned()).spawn(move || queue.write_lines(write_to_stderr))?;
+    let own_pid = std::process::id();
+    builder
+        .format(move |line, record| {
+            let (time, level, words) = (line.timestamp_millis(), record.level(), record.args());
+            writeln!(line, "{time} {level:<5} supervisor[{own_pid}] {words}")
+        })
+        .target(env_logger::Target::Pipe(Box::new(log.clone())))
+        .init();
+    Ok(log)
+}
+
+/// A bounded queue of lines.
+#[derive(Clone, Default)]
+pub struct Log {
+    shared: Arc<(Mutex<Queue>, Condvar)>,
+}
+
+#[derive(Default)]
+struct Queue {
+    lines: VecDeque<Line>,
+    /// Lines dropped since the last one that found room.
+    dropped: u64,
+    writer: Writer,
+}
+
+struct Line {
+    text: Vec<u8>,
+    dropped_before: u64,
+}
+
+#[derive(Default, PartialEq)]
+enum Writer {
+    #[default]
+    Idle,
+    Writing,
+}
+
+impl Log {
+    /// Waits until all lines are written, but not for a reader that stalls.
+    pub fn flush(&self) {
+        let (_, changed) = &*self.shared;
+        let busy = |queue: &mut Queue| !queue.lines.is_empty() || queue.writer == Writer::Writing;
+        drop(changed.wait_timeout_while(self.queue(), LAST_WORDS, busy));
+    }
+
+    fn push(&self, text: &[u8]) {
+        let mut queue = self.queue();
+        if queue.lines.len() == MOST_LINES {
+            queue.dropped += 1;
+            return;
+        }
+        let dropped_before = std::mem::take(&mut queue.dropped);
+        queue.lines.push_back(Line { text: text.to_vec(), dropped_before });
+        self.shared.1.notify_all();
+    }
+
+    fn write_lines(&self, write: impl Fn(&[u8]) -> io::Result<()>) {
+        let mut lost = 0;
+        loop {
+            let Line { mut text, dropped_before } = self.next();
+            lost += dropped_before;
+            if lost > 0 {
+                text = [format!("supervisor: log lines lost: {lost}\n").as_bytes(), &text].concat();
+            }
+            lost = if write(&text).is_ok() { 0 } else { lost + 1 };
+        }
+    }
+
+    fn next(&self) -> Line {
+        let (_, changed) = &*self.shared;
+        let mut queue = self.queue();
+        queue.writer = Writer::Idle;
+        changed.notify_all();
+        loop {
+            if let Some(line) = queue.lines.pop_front() {
+                queue.writer = Writer::Writing;
+                return line;
+            }
+            queue = changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `env_logger` writes each line in one piece.
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Standard error is shared with the command, which may have made it non-blocking: then waits for room.
+fn write_to_stderr(mut text: &[u8]) -> io::Result<()> {
+    let stderr = io::stderr();
+    while !text.is_empty() {
+        match rustix::io::write(&stderr, text) {
+            Ok(written) => text = &text[written..],
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], None)?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::thread;
+
+    #[test]
+    fn lines_that_a_stalled_reader_misses_are_counted() {
+        let log = Log::default();
+        let (written, read) = mpsc::sync_channel(0);
+        let queue = log.clone();
+        thread::spawn(move || queue.write_lines(|text| written.send(text.to_vec()).map_err(io::Error::other)));
+        log.push(b"first\n");
+        while log.queue().writer == Writer::Idle {
+            thread::yield_now();
+        }
+        // The writer is stuck with the first line. None of these waits for it.
+        for _ in 0..MOST_LINES + 7 {
+            log.push(b"middle\n");
+        }
+        assert_eq!(read.recv().unwrap(), b"first\n");
+        for _ in 0..MOST_LINES {
+            assert_eq!(read.recv().unwrap(), b"middle\n");
+        }
+        log.push(b"last\n");
+        assert_eq!(read.recv().unwrap(), b"supervisor: log lines lost: 7\nlast\n");
+    }
+
+    #[test]
+    fn lines_that_cannot_be_written_are_counted() {
+        let log = Log::default();
+        let (written, read) = mpsc::channel();
+        let queue = log.clone();
+        thread::spawn(move || {
+            queue.write_lines(|text| {
+                written.send(text.to_vec()).unwrap();
+                if text == b"bad\n" { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+            })
+        });
+        log.push(b"bad\n");
+        log.push(b"good\n");
+        log.push(b"better\n");
+        let lines: Vec<_> = read.iter().take(3).map(|line| String::from_utf8(line).unwrap()).collect();
+        assert_eq!(lines, ["bad\n", "supervisor: log lines lost: 1\ngood\n", "better\n"]);
+    }
+}

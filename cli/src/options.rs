@@ -1,0 +1,287 @@
+//! The command line and the environment, as settings.
+
+use crate::exit_code;
+use crate::logging::Verbosity;
+use crate::values;
+use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use supervisor_backend_unix::{Command, Config, Signal};
+use supervisor_core::{Backoff, Jitter, Limit, Policy, Restart, Watchdog};
+
+/// Keeps a command alive: restarts it when it fails, is killed or hangs, and leaves nothing of it behind.
+///
+/// A command hangs when its heartbeat file is not updated for longer than --timeout. The command finds the path of
+/// that file in HEARTBEAT_FILE, and the number of restarts so far in SUPERVISED_RESTARTS.
+#[derive(Parser)]
+#[command(
+    name = "supervisor",
+    version,
+    args_override_self = true,
+    override_usage = "supervisor [OPTIONS] [--] <COMMAND> [ARGS]...",
+    after_help = "Every option can also be set by an environment variable, such as SUPERVISOR_TIMEOUT=30 for \
+                  --timeout 30;\nthe command line wins. RUST_LOG sets what is logged, as in RUST_LOG=debug.\n\n\
+                  Exit codes: 0 finished or stopped; the command's own or 128 + signal when giving up, 124 after a \
+                  hang;\n125 the supervisor cannot work; 126 or 127 the command cannot be started or found; 137 the \
+                  command had to\nbe killed when stopping; 2 wrong usage."
+)]
+struct Options {
+    /// Longest silence of the heartbeat file before the command counts as hung
+    #[arg(long, value_name = "SECONDS", default_value = "20", help_heading = HEALTH)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::seconds_above_zero))]
+    timeout: Duration,
+
+    /// No silence is counted before this long after each start
+    #[arg(long, value_name = "SECONDS", default_value = "0", help_heading = HEALTH)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::seconds))]
+    initial_check_delay: Duration,
+
+    /// The file that the command touches while it is well
+    #[arg(long, value_name = "PATH", default_value = "heartbeat.txt", help_heading = HEALTH)]
+    heartbeat_file: PathBuf,
+
+    /// No hang detection: only the end of the command counts
+    #[arg(long, action = ArgAction::SetTrue, value_parser = BoolishValueParser::new(), help_heading = HEALTH)]
+    no_heartbeat: bool,
+
+    /// Wait between asking the command to leave and killing it
+    #[arg(long, value_name = "SECONDS", default_value = "5", help_heading = STOPPING)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::seconds))]
+    grace_period: Duration,
+
+    /// What asks the command to leave
+    #[arg(long, value_name = "SIGNAL", default_value = "TERM", help_heading = STOPPING)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::signal))]
+    stop_signal: Signal,
+
+    /// What a hung command gets instead, such as QUIT for a stack dump [default: the stop signal]
+    #[arg(long, value_name = "SIGNAL", help_heading = STOPPING)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::signal))]
+    hang_signal: Option<Signal>,
+
+    /// Which ends of the command are followed by a restart: never, on-failure or always
+    #[arg(long, value_name = "WHEN", default_value = "on-failure", help_heading = RESTARTING)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::restart))]
+    restart: Restart,
+
+    /// Consecutive restarts before giving up; -1 is without limit
+    #[arg(long, value_name = "COUNT", default_value = "-1", help_heading = RESTARTING)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::count))]
+    max_restarts: Limit,
+
+    /// The first delay before a restart, doubled for each consecutive one
+    #[arg(long, value_name = "SECONDS", default_value = "1", help_heading = RESTARTING)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::seconds))]
+    backoff_factor: Duration,
+
+    /// Ceiling for that delay [default: none]
+    #[arg(long, value_name = "SECONDS", help_heading = RESTARTING)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::seconds))]
+    max_backoff: Option<Duration>,
+
+    /// Stretch each delay by a random share of itself, up to this (0 to 1)
+    #[arg(long, value_name = "FRACTION", default_value = "0", help_heading = RESTARTING)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::fraction))]
+    backoff_jitter: u32,
+
+    /// A run that was healthy for this long ends the streak of restarts
+    #[arg(long, value_name = "SECONDS", default_value = "60", help_heading = RESTARTING)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::seconds))]
+    reset_after: Duration,
+
+    /// Log warnings and errors only
+    #[arg(short, long, action = ArgAction::SetTrue, value_parser = BoolishValueParser::new(), help_heading = OUTPUT)]
+    quiet: bool,
+
+    /// Log more detail; twice for all there is
+    #[arg(short, long, action = ArgAction::Count, help_heading = OUTPUT)]
+    verbose: u8,
+
+    /// The command to keep alive, and its arguments: from here on nothing is an option of supervisor
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND", hide = true)]
+    command: Vec<OsString>,
+}
+
+const HEALTH: &str = "Health";
+const STOPPING: &str = "Stopping";
+const RESTARTING: &str = "Restarting";
+const OUTPUT: &str = "Output";
+
+/// Options that say how hangs are found or treated: without hang detection they mean nothing.
+const HANG_OPTIONS: [&str; 3] = ["timeout", "initial_check_delay", "hang_signal"];
+
+/// What the user asks for.
+pub enum Request {
+    /// This text, and nothing else.
+    Show(String),
+    /// A supervised command.
+    Supervise(Box<Settings>),
+}
+
+/// Everything that the command line decides.
+pub struct Settings {
+    pub policy: Policy,
+    pub backend: Config,
+    pub verbosity: Verbosity,
+}
+
+/// Why nothing is started.
+#[derive(Debug)]
+pub struct Refusal {
+    pub exit_code: u8,
+    /// One line: the option, the value, the remedy.
+    pub message: String,
+}
+
+/// Reads the command line `arguments`, and option variables from the process's environment; `environment` is what the
+/// command inherits.
+///
+/// # Errors
+/// Bad input, with the exit code that it leads to.
+pub fn read(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Request, Refusal> {
+    let parser = with_variables(Options::command());
+    let variables = variables_of(&parser);
+    let parsed = parser.try_get_matches_from(arguments).and_then(|matches| {
+        let options = Options::from_arg_matches(&matches)?;
+        Ok((matches, options))
+    });
+    match parsed {
+        Ok((matches, options)) => {
+            settings(options, &matches, environment, &variables).map(Box::new).map(Request::Supervise)
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            Ok(Request::Show(error.to_string()))
+        }
+        Err(error) => Err(usage(one_line(&error))),
+    }
+}
+
+/// Gives each option its environment variable: `--max-restarts` is `SUPERVISOR_MAX_RESTARTS`.
+fn with_variables(parser: clap::Command) -> clap::Command {
+    parser.mut_args(|argument| match argument.get_long() {
+        Some(name) => {
+            let variable = format!("SUPERVISOR_{}", name.to_ascii_uppercase().replace('-', "_"));
+            argument.env(variable).hide_env(true)
+        }
+        None => argument,
+    })
+}
+
+fn variables_of(parser: &clap::Command) -> BTreeSet<OsString> {
+    parser.get_arguments().filter_map(|argument| argument.get_env()).map(OsString::from).collect()
+}
+
+fn settings(
+    options: Options,
+    matches: &ArgMatches,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    variables: &BTreeSet<OsString>,
+) -> Result<Settings, Refusal> {
+    let watchdog = watchdog(&options, matches)?;
+    let heartbeat_file = heartbeat_file(&options.heartbeat_file, watchdog)?;
+    let mut command = options.command.into_iter();
+    let program = command.next().unwrap_or_default();
+    let heartbeat_variable = OsString::from("HEARTBEAT_FILE");
+    let environment = environment
+        .into_iter()
+        .filter(|(name, _)| !variables.contains(name) && *name != heartbeat_variable)
+        .chain([(heartbeat_variable.clone(), heartbeat_file.clone().into_os_string())])
+        .collect();
+    Ok(Settings {
+        policy: Policy {
+            watchdog,
+            grace_period: options.grace_period,
+            restart: options.restart,
+            max_restarts: options.max_restarts,
+            backoff: Backoff {
+                factor: options.backoff_factor,
+                ceiling: options.max_backoff,
+                jitter: Jitter { parts_per_billion: options.backoff_jitter, seed: seed() },
+            },
+            reset_after: options.reset_after,
+        },
+        backend: Config {
+            command: Command { program, arguments: command.collect(), environment },
+            heartbeat_file,
+            stop_signal: options.stop_signal,
+            hang_signal: options.hang_signal.unwrap_or(options.stop_signal),
+        },
+        verbosity: match (options.quiet, options.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, 0) => Verbosity::Normal,
+            (false, 1) => Verbosity::Verbose,
+            (false, _) => Verbosity::Trace,
+        },
+    })
+}
+
+/// `--no-heartbeat` and an option about hangs contradict each other on the command line. Elsewhere the command line
+/// wins over the environment.
+fn watchdog(options: &Options, matches: &ArgMatches) -> Result<Watchdog, Refusal> {
+    let given = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let about_hangs = HANG_OPTIONS.into_iter().find(|id| given(id));
+    match (options.no_heartbeat, about_hangs) {
+        (true, Some(id)) if given("no_heartbeat") => {
+            let option = id.replace('_', "-");
+            Err(usage(format!("--no-heartbeat turns hang detection off, and --{option} is about it: leave one out")))
+        }
+        (true, None) => Ok(Watchdog::Off),
+        (true, Some(_)) | (false, _) => {
+            Ok(Watchdog::On { timeout: options.timeout, initial_delay: options.initial_check_delay })
+        }
+    }
+}
+
+fn heartbeat_file(path: &Path, watchdog: Watchdog) -> Result<PathBuf, Refusal> {
+    let cannot_work = |message| Refusal { exit_code: exit_code::CANNOT_WORK, message };
+    if path.as_os_str().is_empty() {
+        return Err(usage("invalid value '' for '--heartbeat-file <PATH>': give the path of a file".to_owned()));
+    }
+    let absolute = std::path::absolute(path)
+        .map_err(|error| cannot_work(format!("--heartbeat-file {}: give an absolute path: {error}", path.display())))?;
+    if watchdog != Watchdog::Off && absolute.is_dir() {
+        let path = path.display();
+        return Err(cannot_work(format!("--heartbeat-file {path}: is a directory; give the path of a file")));
+    }
+    Ok(absolute)
+}
+
+/// What tells the random stretches of this supervisor from those of others.
+fn seed() -> u64 {
+    let mut seed = [0; 8];
+    // Without random numbers, the process id has to do.
+    let fallback = u64::from(std::process::id());
+    match rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::NONBLOCK) {
+        Ok(8) => u64::from_ne_bytes(seed),
+        Ok(_) | Err(_) => fallback,
+    }
+}
+
+fn usage(message: String) -> Refusal {
+    Refusal { exit_code: exit_code::USAGE, message: format!("{message} (see supervisor --help)") }
+}
+
+/// The words of a clap error in one line, without its usage block.
+fn one_line(error: &clap::Error) -> String {
+    if error.kind() == ErrorKind::MissingRequiredArgument {
+        return "no command given: supervisor [OPTIONS] <COMMAND> [ARGS]...".to_owned();
+    }
+    if let (ErrorKind::InvalidValue, Some(ContextValue::String(option))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+        && error.get(ContextKind::InvalidValue).is_none_or(|value| value.to_string().is_empty())
+    {
+        return format!("a value is missing for '{option}'");
+    }
+    let text = error.to_string();
+    let words = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let words: Vec<_> = words.filter(|line| !line.is_empty() && !line.starts_with("For more information")).collect();
+    words.join("; ").trim_start_matches("error: ").to_owned()
+}
