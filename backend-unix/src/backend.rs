@@ -3,7 +3,7 @@
 use crate::clock::SystemClock;
 use crate::heartbeat::Heartbeat;
 use crate::linux;
-use crate::notice::{Target, UnixNotice};
+use crate::notice::{Named, Target, UnixNotice};
 use crate::process::Process;
 use crate::reap::{Found, next_change};
 use crate::signals::{Hangup, Signals};
@@ -136,8 +136,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
         let result = pid.map_or(Ok(()), |pid| nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal));
         (self.report)(match (result, pid) {
             (Err(error), Some(pid)) => {
-                let target = Target::Processes(vec![(pid, String::new())]);
-                UnixNotice::SignalFailed { signal, target, error: error.into() }
+                UnixNotice::SignalFailed { signal, target: Target::Process(named(pid)), error: error.into() }
             }
             (Ok(()) | Err(_), pid) => UnixNotice::Forwarded { signal, pid },
         });
@@ -151,8 +150,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
                     self.ended(pid, status);
                 }
                 Found::Stopped { pid, signal } => {
-                    let name = Process::read(pid).map_or_else(String::new, |process| process.name);
-                    (self.report)(UnixNotice::Stopped { pid, name, signal });
+                    (self.report)(UnixNotice::Stopped { process: named(pid), signal });
                 }
                 Found::Continued { pid } => (self.report)(UnixNotice::Continued { pid }),
                 last @ (Found::Nothing | Found::NoChildren) => break last,
@@ -226,13 +224,20 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
             }
             self.sleep(until);
             self.take_exec_result();
-            self.take_signals();
-            self.reap();
+            if self.events.is_empty() {
+                // Only now, so that what is told of the command comes after its start.
+                self.take_signals();
+                self.reap();
+            }
             if self.events.is_empty() && until.is_some_and(|until| self.now() >= until) {
                 return Event::Elapsed;
             }
         }
     }
+}
+
+fn named(pid: i32) -> Named {
+    Named { pid, name: Process::read(pid).map_or_else(String::new, |process| process.name) }
 }
 
 fn raw(pid: Pid) -> i32 {

@@ -20,6 +20,6 @@ mod tree;
 
 pub use backend::{Config, UnixBackend};
 pub use nix::sys::signal::Signal;
-pub use notice::{Target, UnixNotice};
+pub use notice::{Named, Target, UnixNotice};
 pub use signals::{Hangup, Signals};
 pub use spawn::Command;

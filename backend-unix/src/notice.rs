@@ -39,9 +39,7 @@ pub enum UnixNotice {
     /// A process was stopped: by SIGSTOP, or because it used the terminal from the background.
     Stopped {
         /// Which.
-        pid: i32,
-        /// Its name.
-        name: String,
+        process: Named,
         /// By what signal, a number as in signal(7).
         signal: i32,
     },
@@ -67,6 +65,17 @@ pub enum UnixNotice {
 pub enum Target {
     /// The process group of this id.
     Group(i32),
-    /// Single processes, by id and name.
-    Processes(Vec<(i32, String)>),
+    /// One process.
+    Process(Named),
+    /// What the main process left behind, or did not keep in its group.
+    Leftovers(Vec<Named>),
+}
+
+/// A process, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Its id.
+    pub pid: i32,
+    /// Its name, empty if it is gone.
+    pub name: String,
 }

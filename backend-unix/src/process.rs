@@ -1,5 +1,6 @@
 //! One process, as `/proc` shows it.
 
+use crate::notice::Named;
 use nix::sys::signal::Signal;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
@@ -38,6 +39,10 @@ impl Process {
             threads: fields.get(17)?.parse().ok()?,
             start_time: fields.get(19)?.parse().ok()?,
         })
+    }
+
+    pub fn named(&self) -> Named {
+        Named { pid: self.pid, name: self.name.clone() }
     }
 
     pub fn is_stopped(&self) -> bool {

@@ -107,11 +107,13 @@ impl Signals {
         self.hangup
     }
 
-    /// Sleeps until a signal comes, a descriptor of `fds` is ready, or `timeout` is over. Signals are only let in
-    /// here. May return early.
+    /// Sleeps until a signal comes, a descriptor of `fds` is ready, or `timeout` is over; not at all while
+    /// signals are untaken. They are let in only here. May return early.
     pub(crate) fn sleep(&self, fds: &mut [PollFd<'_>], timeout: Option<Duration>) {
         /// About 30 years: more seconds than that are not understood everywhere.
         const LONGEST: Duration = Duration::from_secs(1_000_000_000);
+        let untaken = PENDING.iter().any(|times| times.load(Ordering::Acquire) > 0);
+        let timeout = if untaken { Some(Duration::ZERO) } else { timeout };
         let timeout = timeout.map(|timeout| TimeSpec::from_duration(timeout.min(LONGEST)));
         match ppoll(fds, timeout, Some(self.waiting_mask)) {
             // Whoever waits looks at everything anyway. ENOMEM passes; nothing else can happen here.

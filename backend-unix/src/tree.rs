@@ -1,7 +1,7 @@
 //! The process tree below the supervisor: who is in it, and signals to its members.
 
 use crate::linux;
-use crate::notice::{Target, UnixNotice};
+use crate::notice::{Named, Target, UnixNotice};
 use crate::process::Process;
 use nix::sys::signal::{Signal, killpg};
 use std::collections::BTreeSet;
@@ -84,15 +84,15 @@ impl Tree {
             (_, Leader::Gone(_)) => {
                 let mut leftovers = self.descendants();
                 leftovers.retain(|process| self.sent.insert((process.pid, signal)));
-                send(&leftovers, signal, report);
+                signal_leftovers(&leftovers, signal, report);
                 wake(&leftovers, report);
             }
         }
     }
 
     /// Kills all descendants, and those that they start meanwhile. Those in `group` have got their SIGKILL already,
-    /// which is only made sure of.
-    fn kill_descendants(&self, group: Option<i32>, report: &mut impl FnMut(UnixNotice)) {
+    /// which is only made sure of; nor is it told again of others that are still dying.
+    fn kill_descendants(&mut self, group: Option<i32>, report: &mut impl FnMut(UnixNotice)) {
         let mut killed = BTreeSet::new();
         for _ in 0..MOST_PASSES {
             let mut found = self.descendants();
@@ -100,10 +100,11 @@ impl Tree {
             if found.is_empty() {
                 return;
             }
-            let (members, others): (Vec<_>, Vec<_>) =
-                found.into_iter().partition(|process| Some(process.group) == group);
-            send(&members, Signal::SIGKILL, &mut |_| {});
-            send(&others, Signal::SIGKILL, report);
+            let (news, others): (Vec<_>, Vec<_>) = found
+                .into_iter()
+                .partition(|process| self.sent.insert((process.pid, Signal::SIGKILL)) && Some(process.group) != group);
+            signal_leftovers(&others, Signal::SIGKILL, &mut |_| {});
+            signal_leftovers(&news, Signal::SIGKILL, report);
         }
     }
 
@@ -138,23 +139,29 @@ fn signal_group(group: i32, signal: Signal, report: &mut impl FnMut(UnixNotice))
 
 /// A stopped process does not see a signal until it goes on.
 fn wake(processes: &[Process], report: &mut impl FnMut(UnixNotice)) {
-    let stopped: Vec<_> = processes.iter().filter(|process| process.is_stopped()).cloned().collect();
-    send(&stopped, Signal::SIGCONT, report);
-}
-
-fn send(processes: &[Process], signal: Signal, report: &mut impl FnMut(UnixNotice)) {
-    let mut reached = Vec::new();
-    for process in processes {
-        match process.signal(signal) {
-            Ok(()) => reached.push((process.pid, process.name.clone())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                let target = Target::Processes(vec![(process.pid, process.name.clone())]);
-                report(UnixNotice::SignalFailed { signal, target, error });
-            }
+    for process in processes.iter().filter(|process| process.is_stopped()) {
+        if try_signal(process, Signal::SIGCONT, report) {
+            report(UnixNotice::Signalled { signal: Signal::SIGCONT, target: Target::Process(process.named()) });
         }
     }
+}
+
+fn signal_leftovers(processes: &[Process], signal: Signal, report: &mut impl FnMut(UnixNotice)) {
+    let reached: Vec<Named> =
+        processes.iter().filter(|process| try_signal(process, signal, report)).map(Process::named).collect();
     if !reached.is_empty() {
-        report(UnixNotice::Signalled { signal, target: Target::Processes(reached) });
+        report(UnixNotice::Signalled { signal, target: Target::Leftovers(reached) });
+    }
+}
+
+/// Whether the process got the signal. That it is gone is nothing to tell.
+fn try_signal(process: &Process, signal: Signal, report: &mut impl FnMut(UnixNotice)) -> bool {
+    match process.signal(signal) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => {
+            report(UnixNotice::SignalFailed { signal, target: Target::Process(process.named()), error });
+            false
+        }
     }
 }

@@ -6,7 +6,7 @@ use log::{debug, error, info, warn};
 use std::fmt;
 use std::io;
 use std::time::Duration;
-use supervisor_backend_unix::{Signal, Target, UnixNotice};
+use supervisor_backend_unix::{Named, Signal, Target, UnixNotice};
 use supervisor_core::{
     End, Ending, ExitStatus, GiveUp, KillCause, Limit, Notice, Outcome, StartFailure, StartFailureKind, Watchdog,
 };
@@ -70,8 +70,8 @@ impl Reporter {
             Notice::StartFailed { run, failure } => {
                 error!("{run}: cannot start {}: {}", self.program, Failure(failure))
             }
-            Notice::FirstHeartbeat { run, after } => {
-                info!("{run}: heartbeat seen, the first from pid {pid}, {} after its start or later", Seconds(after));
+            Notice::FirstHeartbeat { run, ago } => {
+                info!("{run}: heartbeat of pid {pid} seen for the first time, the last one {} ago", Seconds(ago));
             }
             Notice::Heartbeat { run, ago } => debug!("{run}: last heartbeat {} ago", Seconds(ago)),
             Notice::Delayed { run, late, extension } => warn!(
@@ -88,7 +88,7 @@ impl Reporter {
             Notice::Stopping { run, grace_period } => {
                 info!("{run}: stopping: pid {pid} asked to leave, SIGKILL in {}", Seconds(grace_period));
             }
-            Notice::StoppingInstead { run } => info!("{run}: stopping: no restart will follow"),
+            Notice::StoppingInstead { run } => info!("{run}: stopping: it will not be started again"),
             Notice::Exited { run, status, ending } => self.exited(run, status, ending),
             Notice::Killing { run, cause: KillCause::GracePeriodOver } => {
                 warn!("{run}: still there after the grace period of {}: killing", Seconds(self.grace_period));
@@ -111,18 +111,18 @@ impl Reporter {
             },
             UnixNotice::Forwarded { signal, pid: Some(pid) } => info!("passed {signal} on to pid {pid}"),
             UnixNotice::Forwarded { signal, pid: None } => info!("got {signal}, and nothing runs to pass it on to"),
-            UnixNotice::Signalled { signal: Signal::SIGKILL, target: Target::Processes(leftovers) } => {
-                warn!("sent SIGKILL to leftovers: {}", Names(leftovers));
+            UnixNotice::Signalled { signal: Signal::SIGKILL, target: target @ Target::Leftovers(_) } => {
+                warn!("sent SIGKILL to {}", To(target));
             }
             UnixNotice::Signalled { signal, target } => info!("sent {signal} to {}", To(target)),
             UnixNotice::SignalFailed { signal, target, error } => {
                 warn!("cannot send {signal} to {}: {error}", To(target));
             }
-            UnixNotice::Stopped { pid, name, signal } => {
-                if pid.cast_unsigned() == self.pid {
+            UnixNotice::Stopped { process, signal } => {
+                if process.pid.cast_unsigned() == self.pid {
                     self.condition = Condition::Stopped { signal: *signal };
                 }
-                warn!("pid {pid} ({name}) is stopped by {}{}", Number(*signal), remedy(*signal));
+                warn!("{} is stopped by {}{}", Name(process), Number(*signal), remedy(*signal));
             }
             UnixNotice::Continued { pid } => {
                 if pid.cast_unsigned() == self.pid {
@@ -249,6 +249,7 @@ impl fmt::Display for Reason {
         match (self.0, self.1) {
             (GiveUp::NeverRestarts, _) => f.write_str("--restart never"),
             (GiveUp::CannotStart, _) => f.write_str("trying again would not help"),
+            (GiveUp::RestartsUsedUp, Limit::Times(0)) => f.write_str("--max-restarts 0"),
             (GiveUp::RestartsUsedUp, Limit::Times(limit)) => write!(f, "{limit} of {limit} restarts used up"),
             (GiveUp::RestartsUsedUp, Limit::Unlimited) => f.write_str("restarts used up"),
         }
@@ -261,21 +262,27 @@ impl fmt::Display for To<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Target::Group(group) => write!(f, "process group {group}"),
-            Target::Processes(processes) => Names(processes).fmt(f),
+            Target::Process(process) => Name(process).fmt(f),
+            Target::Leftovers(processes) => {
+                for (index, process) in processes.iter().take(MOST_NAMES).enumerate() {
+                    write!(f, "{}{}", if index == 0 { "leftovers: " } else { ", " }, Name(process))?;
+                }
+                match processes.len().saturating_sub(MOST_NAMES) {
+                    0 => Ok(()),
+                    more => write!(f, " and {more} more"),
+                }
+            }
         }
     }
 }
 
-struct Names<'a>(&'a [(i32, String)]);
+struct Name<'a>(&'a Named);
 
-impl fmt::Display for Names<'_> {
+impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (pid, name)) in self.0.iter().take(MOST_NAMES).enumerate() {
-            write!(f, "{}pid {pid} ({name})", if index == 0 { "" } else { ", " })?;
-        }
-        match self.0.len().saturating_sub(MOST_NAMES) {
-            0 => Ok(()),
-            more => write!(f, " and {more} more"),
+        match self.0.name.as_str() {
+            "" => write!(f, "pid {}", self.0.pid),
+            name => write!(f, "pid {} ({name})", self.0.pid),
         }
     }
 }

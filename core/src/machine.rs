@@ -213,10 +213,11 @@ impl Supervisor {
         let run = self.run;
         match before.judge(seen, now) {
             Verdict::Alive(pulse) => {
+                let ago = now - pulse.last_sign();
                 step.notices.push(if before.has_beaten() {
-                    Notice::Heartbeat { run, ago: now - pulse.last_sign() }
+                    Notice::Heartbeat { run, ago }
                 } else {
-                    Notice::FirstHeartbeat { run, after: pulse.last_sign() - started }
+                    Notice::FirstHeartbeat { run, ago }
                 });
                 State::Running { started, watch: self.watch(pulse, now, step) }
             }

@@ -20,18 +20,18 @@ pub enum Notice {
         /// Why.
         failure: StartFailure,
     },
-    /// The first heartbeat of a run was seen.
+    /// For the first time in a run, a look found a heartbeat.
     FirstHeartbeat {
         /// The run.
         run: RunId,
-        /// How long after its start it was made.
-        after: Duration,
+        /// How long ago the last one was made.
+        ago: Duration,
     },
-    /// A look found a heartbeat.
+    /// A further look found a heartbeat.
     Heartbeat {
         /// The run.
         run: RunId,
-        /// How long ago it was made.
+        /// How long ago the last one was made.
         ago: Duration,
     },
     /// A look found silence but came late: the supervisor itself could not run, so the deadline moves.

@@ -1,6 +1,6 @@
 //! What the test clients share: the heartbeat, the log in the words of Python's `logging`, pauses.
 
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::signal::{SigSet, Signal};
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -52,18 +52,18 @@ pub fn speed() -> f64 {
     std::env::var("TEST_CLIENT_SPEED").ok().and_then(|speed| speed.parse().ok()).unwrap_or(1.0)
 }
 
-/// On SIGTERM, says so and exits with 0.
+/// On SIGTERM, says so and exits with 0. Call it while there is one thread only.
 ///
 /// # Errors
-/// Those of sigaction(2).
+/// Those of pthread_sigmask(3), and of starting a thread.
 pub fn exit_on_sigterm() -> io::Result<()> {
-    extern "C" fn leave(number: nix::libc::c_int) {
-        info(format_args!("Test client: Received signal {number}. Exiting gracefully."));
-        std::process::exit(0);
-    }
-    let action = SigAction::new(SigHandler::Handler(leave), SaFlags::empty(), SigSet::empty());
-    // SAFETY: the clients have one thread, which does nothing but sleep when the signal comes; should it come in the
-    // middle of a log line, a test client may as well deadlock and be killed.
-    unsafe { sigaction(Signal::SIGTERM, &action)? };
+    let sigterm: SigSet = [Signal::SIGTERM].into_iter().collect();
+    sigterm.thread_block()?;
+    std::thread::Builder::new().spawn(move || {
+        if let Ok(signal) = sigterm.wait() {
+            info(format_args!("Test client: Received signal {}. Exiting gracefully.", signal as i32));
+            std::process::exit(0);
+        }
+    })?;
     Ok(())
 }

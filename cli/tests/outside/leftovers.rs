@@ -1,0 +1,160 @@
+//! Nothing that a command started survives its end.
+
+use crate::support::{Place, is_alive, now, signal, wait_for_file, wait_until};
+
+/// Starts `$1` in a session of its own, twice removed from the command, and waits until it has said its pid.
+const DAEMONIZE: &str = r#"
+    daemonize() { (setsid sh -c "echo \$\$ > $1.new; mv $1.new $1; $2" </dev/null & ) ; while ! [ -e $1 ]; do sleep 0.01; done; }
+"#;
+
+const LINGER: &str = "while :; do sleep 0.01; done";
+
+fn pid(place: &Place, name: &str) -> i32 {
+    wait_for_file(&place.path(name)).parse().unwrap()
+}
+
+#[test]
+fn a_daemon_is_cleared_before_the_next_start() {
+    let place = Place::new();
+    // Each run notes whether the daemon of the one before still lives.
+    let script = format!(
+        "{DAEMONIZE} if [ -e daemon ]; then kill -0 $(cat daemon) 2>/dev/null && echo alive >> seen || echo gone >> seen; fi; \
+         rm -f daemon; daemonize daemon 'exec sleep 1000'; exit 1"
+    );
+    let end = place.run(&["--max-restarts", "2", "--backoff-factor", "0.01"], &script);
+    end.assert_code(1);
+    assert_eq!(place.read("seen"), "gone\ngone\n");
+    assert!(!is_alive(pid(&place, "daemon")));
+    end.assert_tells(&["exited with code 1", "sent SIGTERM to leftovers", "restart 1 of 2"]);
+}
+
+#[test]
+fn a_daemon_goes_with_a_command_that_finishes() {
+    let place = Place::new();
+    let end = place.run(&[], &format!("{DAEMONIZE} daemonize daemon 'exec sleep 1000'"));
+    end.assert_code(0);
+    assert!(!is_alive(pid(&place, "daemon")));
+}
+
+#[test]
+fn leftovers_get_the_stop_signal_and_time_to_leave() {
+    let place = Place::new();
+    let daemon = format!("trap 'echo asked > asked; exit 0' TERM; {LINGER}");
+    let end = place.run(&[], &format!("{DAEMONIZE} daemonize daemon \"{daemon}\""));
+    end.assert_code(0);
+    assert_eq!(place.read("asked"), "asked\n");
+    assert_eq!(end.count("SIGKILL"), 0, "{}", end.log);
+}
+
+#[test]
+fn leftovers_that_stay_are_killed_with_a_warning() {
+    let place = Place::new();
+    let before = now();
+    let daemon = format!("trap '' TERM; {LINGER}");
+    let end = place.run(&["--grace-period", "0.5"], &format!("{DAEMONIZE} daemonize daemon \"{daemon}\""));
+    end.assert_code(0);
+    assert!(now() - before >= 0.5);
+    assert!(!is_alive(pid(&place, "daemon")));
+    end.assert_tells(&[
+        "exited with code 0",
+        "sent SIGTERM to leftovers",
+        "WARN",
+        "sent SIGKILL to leftovers",
+        "finished",
+    ]);
+}
+
+#[test]
+fn a_polite_stop_is_one_even_if_leftovers_are_killed() {
+    let place = Place::new();
+    let daemon = format!("trap '' TERM; {LINGER}");
+    let script = format!("{DAEMONIZE} daemonize daemon \"{daemon}\"; trap 'exit 0' TERM; echo > ready; {LINGER}");
+    let supervised = place.start(&["--grace-period", "0.5"], &script);
+    wait_for_file(&place.path("ready"));
+    supervised.signal("TERM");
+    let end = supervised.end();
+    end.assert_code(0);
+    assert!(!is_alive(pid(&place, "daemon")));
+    end.assert_tells(&["exited with code 0", "WARN", "sent SIGKILL to leftovers", "stopped: exit code 0"]);
+}
+
+#[test]
+fn hang_and_leftovers_share_one_grace_period() {
+    let place = Place::new();
+    // The command uses up most of its grace period; what it leaves gets the rest.
+    let daemon = format!("trap '' TERM; {LINGER}");
+    let script = format!(
+        "{DAEMONIZE} daemonize daemon \"{daemon}\"; trap 'date +%s.%N > asked; sleep 1.2; exit 0' TERM; {LINGER}"
+    );
+    let end = place.run(&["--timeout", "1", "--grace-period", "2", "--max-restarts", "0"], &script);
+    let took = now() - place.numbers("asked")[0];
+    end.assert_code(124);
+    // Two grace periods would be 3.2 s. The command notes the time a little after it was asked.
+    assert!((1.9..3.1).contains(&took), "{took}");
+    end.assert_tells(&["hung", "exited with code 0", "sent SIGTERM to leftovers", "sent SIGKILL to leftovers"]);
+}
+
+#[test]
+fn background_children_get_one_stop_signal() {
+    let place = Place::new();
+    let child = format!("trap 'echo TERM >> got; exit 0' TERM; echo > ready; {LINGER}");
+    let script = format!("sh -c \"{child}\" & wait");
+    let supervised = place.start(&[], &script);
+    wait_for_file(&place.path("ready"));
+    supervised.signal("TERM");
+    let end = supervised.end();
+    end.assert_code(0);
+    assert_eq!(place.read("got"), "TERM\n", "{}", end.log);
+}
+
+#[test]
+fn a_stopped_leftover_gets_to_see_its_signal() {
+    let place = Place::new();
+    let daemon = format!("trap 'echo asked > asked; exit 0' TERM; {LINGER}");
+    let script = format!("{DAEMONIZE} daemonize daemon \"{daemon}\"; echo > ready; {LINGER}");
+    let supervised = place.start(&[], &script);
+    wait_for_file(&place.path("ready"));
+    signal(pid(&place, "daemon"), "STOP");
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+    assert_eq!(place.read("asked"), "asked\n");
+}
+
+#[test]
+fn children_that_fork_while_they_are_killed_are_killed() {
+    let place = Place::new();
+    // Each ignores SIGTERM and is replaced by a copy of itself, over and over.
+    let hydra = place.script(
+        "hydra",
+        "trap '' TERM; echo $$ >> heads; test $(wc -l < heads) -lt 300 && (\"$0\" & \"$0\" &); exec sleep 1000",
+    );
+    let script = format!("{} & {LINGER}", hydra.display());
+    let supervised = place.start(&["--grace-period", "0.1"], &script);
+    wait_until("it has grown", || place.read("heads").lines().count() > 30);
+    supervised.signal("TERM");
+    supervised.end();
+    let survivors = place.read("heads").lines().filter(|pid| is_alive(pid.parse().unwrap())).count();
+    assert_eq!(survivors, 0);
+}
+
+#[test]
+fn the_command_does_not_outlive_a_killed_supervisor() {
+    let place = Place::new();
+    let mut supervised = place.start(&[], &format!("trap '' TERM INT HUP; {LINGER}"));
+    let command = supervised.command_pid();
+    supervised.signal("KILL");
+    wait_until("the command is gone", || !is_alive(command));
+}
+
+#[test]
+fn children_from_before_the_supervisor_are_left_alone() {
+    let place = Place::new();
+    let before = "sleep 1000 & echo $! > stranger; exec \"$0\" --max-restarts 1 --backoff-factor 0.01 sh -c 'exit 1'";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", before, env!("CARGO_BIN_EXE_supervisor")]).current_dir(place.path(""));
+    command.stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+    assert_eq!(command.status().unwrap().code(), Some(1));
+    let stranger = pid(&place, "stranger");
+    assert!(is_alive(stranger));
+    signal(stranger, "KILL");
+}

@@ -1,0 +1,12 @@
+//! Tests from outside: the real binary, real commands, and what a person could see of them.
+
+mod environment;
+mod exit_codes;
+mod hang;
+mod leftovers;
+mod log;
+mod restart;
+mod signals;
+mod stop;
+mod support;
+mod usage;

@@ -1,0 +1,84 @@
+//! Signals to the supervisor, and the signals of the command.
+
+use crate::support::{Place, Supervised, wait_for_file, wait_until};
+
+#[test]
+fn other_signals_are_passed_on_to_the_command() {
+    for name in ["HUP", "QUIT", "USR1", "USR2", "WINCH"] {
+        let place = Place::new();
+        let script = format!("trap 'echo {name} >> got' {name}; echo > ready; while :; do sleep 0.01; done");
+        // In a session of its own the supervisor has no terminal, so that SIGHUP is one of them.
+        let mut command = std::process::Command::new("setsid");
+        command.args([env!("CARGO_BIN_EXE_supervisor"), "sh", "-c", &script]).current_dir(place.path(""));
+        let mut supervised = Supervised::start(command);
+        let pid = supervised.command_pid();
+        wait_for_file(&place.path("ready"));
+        supervised.signal(name);
+        assert_eq!(wait_for_file(&place.path("got")), name);
+        supervised.signal("TERM");
+        let end = supervised.end();
+        end.assert_code(0);
+        end.assert_tells(&[&format!("passed SIG{name} on to pid {pid}")]);
+    }
+}
+
+#[test]
+fn two_hundred_signals_do_no_harm() {
+    let place = Place::new();
+    let script = "trap 'echo >> got' USR1; echo > ready; while :; do sleep 0.01; done";
+    let supervised = place.start(&[], script);
+    wait_for_file(&place.path("ready"));
+    let flood = format!("i=0; while [ $i -lt 200 ]; do kill -USR1 {}; i=$((i+1)); done", supervised.pid());
+    assert!(std::process::Command::new("sh").args(["-c", &flood]).status().unwrap().success());
+    wait_until("some arrive", || !place.read("got").is_empty());
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+}
+
+/// Signals that proc_pid_status(5) shows of the command, as sets of bits: blocked, ignored.
+fn inherited(prelude: &str) -> (u64, u64) {
+    let place = Place::new();
+    let mut command = std::process::Command::new("python3");
+    let launcher = format!("import os,signal,sys\n{prelude}\nos.execv(sys.argv[1], sys.argv[1:])");
+    command.args(["-c", &launcher, env!("CARGO_BIN_EXE_supervisor")]);
+    command.args(["grep", "-E", "SigBlk|SigIgn", "/proc/self/status"]).current_dir(place.path(""));
+    let end = Supervised::start(command).end();
+    end.assert_code(0);
+    // Signals 32 and 33 belong to the C library: nobody can set them.
+    let of_the_library = 1 << 31 | 1 << 32;
+    let field = |name: &str| {
+        let line = end.output.lines().find(|line| line.starts_with(name)).unwrap();
+        u64::from_str_radix(line.split_whitespace().last().unwrap(), 16).unwrap() & !of_the_library
+    };
+    (field("SigBlk"), field("SigIgn"))
+}
+
+fn bits(numbers: &[u32]) -> u64 {
+    numbers.iter().map(|number| 1 << (number - 1)).sum()
+}
+
+#[test]
+fn the_command_finds_masks_and_dispositions_as_the_supervisor_did() {
+    // Python itself ignores SIGPIPE and SIGXFSZ.
+    let default = "signal.signal(signal.SIGPIPE, signal.SIG_DFL); signal.signal(signal.SIGXFSZ, signal.SIG_DFL)\n";
+    assert_eq!(inherited(default), (0, 0));
+    let ignored = format!("{default}[signal.signal(number, signal.SIG_IGN) for number in (13, 1, 2, 17, 22)]");
+    assert_eq!(inherited(&ignored), (0, bits(&[13, 1, 2, 17, 22])));
+    let blocked = format!("{default}signal.pthread_sigmask(signal.SIG_BLOCK, [15, 10, 14])");
+    assert_eq!(inherited(&blocked), (bits(&[15, 10, 14]), 0));
+}
+
+#[test]
+fn a_supervisor_started_with_blocked_signals_hears_them() {
+    let place = Place::new();
+    let launcher = "import os,signal,sys\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGCHLD])\n\
+                    signal.signal(signal.SIGCHLD, signal.SIG_IGN)\nos.execv(sys.argv[1], sys.argv[1:])";
+    let mut command = std::process::Command::new("python3");
+    command.args(["-c", launcher, env!("CARGO_BIN_EXE_supervisor"), "--grace-period", "0.2", "sleep", "1000"]);
+    command.current_dir(place.path(""));
+    let mut supervised = Supervised::start(command);
+    supervised.command_pid();
+    supervised.signal("TERM");
+    // The command has SIGTERM blocked as well, as it was handed down.
+    supervised.end().assert_code(137);
+}

@@ -1,0 +1,143 @@
+//! Stopping: politely, then by force, once and for all.
+
+use crate::support::{Place, is_alive, now, wait_for_file};
+
+const READY: &str = "echo ready > ready;";
+const LINGER: &str = "while :; do sleep 0.01; done";
+
+#[test]
+fn a_polite_command_leaves_and_the_code_is_0() {
+    for signal in ["TERM", "INT"] {
+        let place = Place::new();
+        let script = format!("trap 'echo TERM >> got; exit 3' TERM; trap 'echo INT >> got' INT; {READY} {LINGER}");
+        let mut supervised = place.start(&[], &script);
+        let command = supervised.command_pid();
+        wait_for_file(&place.path("ready"));
+        supervised.signal(signal);
+        let end = supervised.end();
+        end.assert_code(0);
+        assert_eq!(place.read("got"), "TERM\n");
+        assert!(!is_alive(command));
+        end.assert_tells(&[
+            &format!("got SIG{signal} from pid"),
+            "stopping",
+            "sent SIGTERM",
+            "exited with code 3",
+            "stopped",
+        ]);
+        assert_eq!(end.count("restart "), 0, "{}", end.log);
+    }
+}
+
+#[test]
+fn a_command_that_does_not_leave_is_killed_after_the_grace_period() {
+    let place = Place::new();
+    let script = format!("trap '' TERM; {READY} {LINGER}");
+    let mut supervised = place.start(&["--grace-period", "0.6"], &script);
+    let command = supervised.command_pid();
+    wait_for_file(&place.path("ready"));
+    let asked = now();
+    supervised.signal("TERM");
+    let end = supervised.end();
+    let took = now() - asked;
+    end.assert_code(137);
+    assert!((0.6..10.0).contains(&took), "{took}");
+    assert!(!is_alive(command));
+    end.assert_tells(&[
+        "stopping",
+        "sent SIGTERM",
+        "grace period of 0.6 s",
+        "sent SIGKILL",
+        "killed by SIGKILL",
+        "exit code 137",
+    ]);
+}
+
+#[test]
+fn a_second_interrupt_kills_at_once() {
+    for first in ["INT", "TERM"] {
+        let place = Place::new();
+        let script = format!("trap '' TERM INT; {READY} {LINGER}");
+        let mut supervised = place.start(&["--grace-period", "50"], &script);
+        wait_for_file(&place.path("ready"));
+        let asked = now();
+        supervised.signal(first);
+        supervised.wait_for_line("sent SIGTERM");
+        supervised.signal("INT");
+        supervised.end().assert_code(137);
+        assert!(now() - asked < 40.0);
+    }
+}
+
+#[test]
+fn a_second_sigterm_changes_nothing() {
+    let place = Place::new();
+    let script = format!("trap 'echo TERM >> got; echo term > asked' TERM; {READY} {LINGER}");
+    let supervised = place.start(&["--grace-period", "1"], &script);
+    wait_for_file(&place.path("ready"));
+    let asked = now();
+    supervised.signal("TERM");
+    wait_for_file(&place.path("asked"));
+    for _ in 0..5 {
+        supervised.signal("TERM");
+    }
+    supervised.end().assert_code(137);
+    assert!(now() - asked >= 1.0);
+    assert_eq!(place.read("got"), "TERM\n");
+}
+
+#[test]
+fn a_stop_during_the_grace_period_of_a_hang_is_a_stop() {
+    let place = Place::new();
+    let script = format!("trap 'echo TERM >> got' TERM; {LINGER}");
+    let mut supervised = place.start(&["--timeout", "0.3", "--grace-period", "1.5"], &script);
+    supervised.wait_for_line("sent SIGTERM");
+    let hung = now();
+    supervised.signal("TERM");
+    let end = supervised.end();
+    end.assert_code(137);
+    // One grace period in all, and one SIGTERM.
+    assert!(now() - hung < 10.0);
+    assert_eq!(place.read("got"), "TERM\n");
+    assert_eq!(end.count("restart "), 0, "{}", end.log);
+
+    let place = Place::new();
+    let script = format!("trap 'sleep 0.5; exit 0' TERM; {LINGER}");
+    let mut supervised = place.start(&["--timeout", "0.3"], &script);
+    supervised.wait_for_line("sent SIGTERM");
+    supervised.signal("TERM");
+    let end = supervised.end();
+    end.assert_code(0);
+    assert_eq!(end.count("restart "), 0, "{}", end.log);
+}
+
+#[test]
+fn another_stop_signal_is_sent_instead() {
+    let place = Place::new();
+    let script = format!("trap 'echo TERM >> got' TERM; trap 'echo QUIT >> got; exit 0' QUIT; {READY} {LINGER}");
+    let supervised = place.start(&["--stop-signal", "SIGQUIT"], &script);
+    wait_for_file(&place.path("ready"));
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+    assert_eq!(place.read("got"), "QUIT\n");
+}
+
+#[test]
+fn no_grace_means_an_immediate_kill() {
+    let place = Place::new();
+    let supervised = place.start(&["--grace-period", "0"], &format!("trap '' TERM; {READY} {LINGER}"));
+    wait_for_file(&place.path("ready"));
+    supervised.signal("TERM");
+    supervised.end().assert_code(137);
+}
+
+#[test]
+fn a_stopped_command_can_be_stopped() {
+    let place = Place::new();
+    let script = format!("trap 'echo TERM > got; exit 0' TERM; {READY} kill -STOP $$; {LINGER}");
+    let mut supervised = place.start(&[], &script);
+    supervised.wait_for_line("is stopped by SIGSTOP");
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+    assert_eq!(place.read("got"), "TERM\n");
+}

@@ -1,0 +1,223 @@
+//! Runs the supervisor and watches it.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Longer than anything takes on the slowest machine; a test that waits for so long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder of its own, in which the supervisor is run.
+pub struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    pub fn new() -> Place {
+        Place { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    /// Writes an executable shell script.
+    pub fn script(&self, name: &str, body: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.path(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    /// The supervisor, not started yet.
+    pub fn supervisor<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_supervisor"));
+        command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null()).env_remove("RUST_LOG");
+        command
+    }
+
+    /// Starts the supervisor on a shell script given as text.
+    pub fn start(&self, options: &[&str], script: &str) -> Supervised {
+        Supervised::start(self.supervisor(options.iter().chain(&["sh", "-c", script])))
+    }
+
+    /// Runs the supervisor on a shell script to its end.
+    pub fn run(&self, options: &[&str], script: &str) -> End {
+        self.start(options, script).end()
+    }
+
+    /// Lines of numbers, such as times, that a script has written.
+    pub fn numbers(&self, name: &str) -> Vec<f64> {
+        self.read(name).lines().map(|line| line.parse().unwrap()).collect()
+    }
+}
+
+/// A running supervisor.
+pub struct Supervised {
+    child: Child,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+/// How a supervisor ended.
+#[derive(Debug)]
+pub struct End {
+    /// Its exit code; none if a signal killed it.
+    pub code: Option<i32>,
+    /// The signal that killed it.
+    pub signal: Option<i32>,
+    /// Everything on standard error.
+    pub log: String,
+    /// Everything on standard output.
+    pub output: String,
+}
+
+impl Supervised {
+    pub fn start(mut command: Command) -> Supervised {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in stderr.split(b'\n').map_while(Result::ok) {
+                if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                    break;
+                }
+            }
+        });
+        Supervised { child, lines, seen: Vec::new() }
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    pub fn signal(&self, name: &str) {
+        signal(self.pid(), name);
+    }
+
+    /// Waits for a line of the log that contains `words`, and returns it.
+    pub fn wait_for_line(&mut self, words: &str) -> String {
+        if let Some(line) = self.seen.iter().find(|line| line.contains(words)) {
+            return line.clone();
+        }
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if line.contains(words) {
+                        return line;
+                    }
+                }
+                Err(_) => panic!("no line with {words:?}, but only: {:#?}", self.seen),
+            }
+        }
+    }
+
+    /// The pid of the command, from the log.
+    pub fn command_pid(&mut self) -> i32 {
+        let line = self.wait_for_line("as pid ");
+        let rest = line.split_once("as pid ").unwrap().1;
+        rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+    }
+
+    /// Waits for the end of the supervisor.
+    pub fn end(mut self) -> End {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            if Instant::now() > deadline {
+                self.child.kill().unwrap();
+                panic!("the supervisor does not end");
+            }
+            thread::sleep(Duration::from_millis(2));
+        };
+        let mut output = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+        // Its log ends with it: nothing of the command is left that could hold on to standard error.
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            self.seen.push(line);
+        }
+        End { code: status.code(), signal: status.signal(), log: self.seen.join("\n"), output }
+    }
+}
+
+impl End {
+    /// How many lines of the log contain `words`.
+    pub fn count(&self, words: &str) -> usize {
+        self.log.lines().filter(|line| line.contains(words)).count()
+    }
+
+    #[track_caller]
+    pub fn assert_code(&self, code: i32) {
+        assert_eq!((self.code, self.signal), (Some(code), None), "{}", self.log);
+    }
+
+    /// Asserts that the log has all these words, in this order.
+    #[track_caller]
+    pub fn assert_tells(&self, story: &[&str]) {
+        let mut rest = self.log.as_str();
+        for words in story {
+            match rest.find(words) {
+                Some(at) => rest = &rest[at + words.len()..],
+                None => panic!("{words:?} is missing, or too early, in:\n{}", self.log),
+            }
+        }
+    }
+}
+
+/// Sends a signal by name.
+pub fn signal(pid: i32, name: &str) {
+    let status = Command::new("kill").args(["-s", name, &pid.to_string()]).status().unwrap();
+    assert!(status.success(), "kill -s {name} {pid}");
+}
+
+/// Whether there is such a process; one that only waits to be reaped does not count.
+pub fn is_alive(pid: i32) -> bool {
+    state(pid).is_some_and(|state| state != 'Z')
+}
+
+/// The state of a process, as in proc_pid_stat(5).
+pub fn state(pid: i32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// Waits until something holds.
+#[track_caller]
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "in vain waited until {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Waits until a script has written a whole line, and returns the first one.
+#[track_caller]
+pub fn wait_for_file(path: &Path) -> String {
+    let mut text = String::new();
+    wait_until(&format!("{} has a line", path.display()), || {
+        text = std::fs::read_to_string(path).unwrap_or_default();
+        text.contains('\n')
+    });
+    text.lines().next().unwrap().to_owned()
+}
+
+/// Seconds since the epoch, as `date +%s.%N` prints them.
+pub fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
+}
