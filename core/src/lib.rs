@@ -38,6 +38,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
 mod action;
 mod driver;
 mod event;
@@ -45,6 +47,7 @@ mod machine;
 mod notice;
 mod outcome;
 mod policy;
+pub mod sim;
 mod step;
 mod time;
 mod watch;
