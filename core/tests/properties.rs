@@ -5,6 +5,7 @@
 //! one fact after another.
 
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 use std::cell::RefCell;
 use std::time::Duration;
 use supervisor_core::sim::{Behaviour, Heartbeats, Reaction, SimBackend};
@@ -147,7 +148,7 @@ impl World {
                 Reaction::Stays => (never, ExitStatus::Code(0)),
                 Reaction::LeavesAfter(pause) => (asked + pause, ExitStatus::Code(0)),
             };
-            let willing = if exit_at <= polite.0 { own_exit.unwrap() } else { polite };
+            let willing = own_exit.filter(|own| own.0 <= polite.0).unwrap_or(polite);
             if willing.0 < kill_at { willing } else { (kill_at, ExitStatus::Signal(9)) }
         };
         let over = match behaviour.leftover {
@@ -277,7 +278,8 @@ prop_compose! {
 
 /// A second's worth of cases, unless `PROPTEST_CASES` asks for more.
 fn config() -> ProptestConfig {
-    let asked = ProptestConfig::default();
+    let regressions = FileFailurePersistence::Direct("tests/properties.regressions");
+    let asked = ProptestConfig { failure_persistence: Some(Box::new(regressions)), ..ProptestConfig::default() };
     if std::env::var_os("PROPTEST_CASES").is_some() { asked } else { ProptestConfig { cases: 2000, ..asked } }
 }
 
