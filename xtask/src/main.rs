@@ -1,1 +1,46 @@
-fn main() {}
+//! The project's own tools: `cargo xtask <task>`.
+
+mod scenario;
+mod stage;
+mod timeline;
+
+use clap::{Parser, Subcommand};
+use std::process::{Command, ExitCode};
+
+/// The project's own tools
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Options {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run the real supervisor on real commands, and check what happens
+    Scenario {
+        /// One of them, or all
+        #[arg(value_parser = scenario::names())]
+        name: String,
+        /// Shorten every duration by this factor
+        #[arg(long, default_value_t = 1.0, value_parser = speed)]
+        speed: f64,
+    },
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse().ok().filter(|speed| (0.01..=100.0).contains(speed));
+    speed.ok_or_else(|| "give a number from 0.01 to 100".to_owned())
+}
+
+fn main() -> ExitCode {
+    let Task::Scenario { name, speed } = Options::parse().task;
+    let build = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "-p", "supervisor", "-p", "supervisor-test-clients"])
+        .status();
+    if !build.is_ok_and(|status| status.success()) {
+        eprintln!("xtask: the supervisor and its test clients do not build");
+        return ExitCode::FAILURE;
+    }
+    scenario::run(&name, speed)
+}

@@ -15,8 +15,8 @@ fn main() -> io::Result<ExitCode> {
         Ok(()) | Err(_) => {}
     }
     exit_on_sigterm()?;
-    if let Some(seed) = std::env::var("TEST_CLIENT_SEED").ok().and_then(|seed| seed.parse().ok()) {
-        fastrand::seed(seed);
+    if let Some(seed) = number("TEST_CLIENT_SEED") {
+        fastrand::seed(seed + number("SUPERVISED_RESTARTS").unwrap_or(0));
     }
     let mut arguments = std::env::args().skip(1);
     let scenario = arguments.next().unwrap_or_else(|| "normal".to_owned());
@@ -39,6 +39,10 @@ fn main() -> io::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
 }
 
 fn normal(duration: u32) -> io::Result<ExitCode> {
