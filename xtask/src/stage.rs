@@ -81,7 +81,7 @@ impl Stage {
             .current_dir(self.folder.path())
             .env("SCENARIO", self.folder.path())
             .env("TEST_CLIENT_SPEED", self.speed.to_string())
-            .env("TEST_CLIENT_SEED", "3")
+            .env("TEST_CLIENT_SEED", "7")
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

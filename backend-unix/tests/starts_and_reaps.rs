@@ -1,0 +1,38 @@
+//! A command is started, is told of once it executes, and its end is told before "nothing is left".
+
+use std::time::Duration;
+use supervisor_backend_unix::{Command, Config, Signal, Signals, UnixBackend};
+use supervisor_core::{Backend, Event, ExitStatus, RunId, StartFailureKind};
+
+/// The backend reaps every child of its process, so there is one test in this one.
+#[test]
+fn a_run_begins_and_ends_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = |program: &str, arguments: &[&str]| Config {
+        command: Command {
+            program: program.into(),
+            arguments: arguments.iter().map(Into::into).collect(),
+            environment: std::env::vars_os().collect(),
+        },
+        heartbeat_file: folder.path().join("heartbeat.txt"),
+        stop_signal: Signal::SIGTERM,
+        hang_signal: Signal::SIGTERM,
+    };
+    let run = RunId(1);
+    let events = |program: &str, arguments: &[&str], most: usize| {
+        let mut backend = UnixBackend::new(config(program, arguments), Signals::take_over().unwrap(), |_| {}).unwrap();
+        backend.start(run, 0);
+        let patience = Some(backend.now() + Duration::from_secs(60));
+        (0..most).map(|_| backend.wait(patience)).collect::<Vec<_>>()
+    };
+
+    let ended = events("sh", &["-c", "exit 7"], 3);
+    assert!(matches!(ended[0], Event::Started { run: RunId(1), .. }), "{ended:?}");
+    assert_eq!(ended[1..], [Event::Exited { run, status: ExitStatus::Code(7) }, Event::Gone { run }]);
+
+    for (program, kind) in [("/no/such", StartFailureKind::NotFound), ("/etc/passwd", StartFailureKind::NotExecutable)]
+    {
+        let failed = events(program, &[], 1);
+        assert!(matches!(failed[0], Event::StartFailed { failure, .. } if failure.kind == kind), "{failed:?}");
+    }
+}
