@@ -16,12 +16,14 @@ use supervisor_core::{Backoff, Jitter, Limit, Policy, Restart, Watchdog};
 
 /// Keeps a command alive: restarts it when it fails, is killed or hangs, and leaves nothing of it behind.
 ///
-/// A command hangs when its heartbeat file is not updated for longer than --timeout. The command finds the path of
-/// that file in HEARTBEAT_FILE, and the number of restarts so far in SUPERVISED_RESTARTS.
+/// A command hangs when its heartbeat file is not updated for longer than --timeout.
+/// It finds the path of that file in HEARTBEAT_FILE, and the number of restarts so far
+/// in SUPERVISED_RESTARTS.
 #[derive(Parser)]
 #[command(
     name = "supervisor",
     version,
+    verbatim_doc_comment,
     args_override_self = true,
     override_usage = "supervisor [OPTIONS] [--] <COMMAND> [ARGS]...",
     after_help = "Every option can also be set by an environment variable, such as SUPERVISOR_TIMEOUT=30 for \
