@@ -5,6 +5,7 @@ mod exit_codes;
 mod hang;
 mod leftovers;
 mod log;
+mod python;
 mod restart;
 mod signals;
 mod stop;
