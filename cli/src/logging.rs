@@ -1,6 +1,6 @@
 //! The log on standard error, written by a thread of its own: whoever logs never waits for the reader.
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -27,10 +27,7 @@ pub enum Verbosity {
 }
 
 /// Starts the log. `RUST_LOG` is honoured unless the verbosity was asked for.
-///
-/// # Errors
-/// If no thread can be had.
-pub fn start(verbosity: Verbosity) -> io::Result<Log> {
+pub fn start(verbosity: Verbosity) -> Log {
     let level = match verbosity {
         Verbosity::Quiet => "warn",
         Verbosity::Normal => "info",
@@ -45,8 +42,6 @@ pub fn start(verbosity: Verbosity) -> io::Result<Log> {
         builder.parse_filters(level);
     }
     let log = Log::default();
-    let queue = log.clone();
-    std::thread::Builder::new().name("log".to_owned()).spawn(move || queue.write_lines(write_to_stderr))?;
     let own_pid = std::process::id();
     builder
         .format(move |line, record| {
@@ -55,7 +50,7 @@ pub fn start(verbosity: Verbosity) -> io::Result<Log> {
         })
         .target(env_logger::Target::Pipe(Box::new(log.clone())))
         .init();
-    Ok(log)
+    log
 }
 
 /// A bounded queue of lines.
@@ -79,7 +74,9 @@ struct Line {
 
 #[derive(Default, PartialEq)]
 enum Writer {
+    /// No thread could be had yet.
     #[default]
+    Missing,
     Idle,
     Writing,
 }
@@ -88,11 +85,27 @@ impl Log {
     /// Waits until all lines are written, but not for a reader that stalls.
     pub fn flush(&self) {
         let (_, changed) = &*self.shared;
+        if self.queue().writer == Writer::Missing {
+            self.write_without_waiting();
+        }
         let busy = |queue: &mut Queue| !queue.lines.is_empty() || queue.writer == Writer::Writing;
         drop(changed.wait_timeout_while(self.queue(), LAST_WORDS, busy));
     }
 
+    /// A thread is started with the first line. Where there is none to be had, lines wait until there is.
     fn push(&self, text: &[u8]) {
+        if self.queue().writer == Writer::Missing {
+            self.queue().writer = Writer::Idle;
+            let log = self.clone();
+            let writer = std::thread::Builder::new().name("log".to_owned());
+            if writer.spawn(move || log.write_lines(write_to_stderr)).is_err() {
+                self.queue().writer = Writer::Missing;
+            }
+        }
+        self.enqueue(text);
+    }
+
+    fn enqueue(&self, text: &[u8]) {
         let mut queue = self.queue();
         if queue.lines.len() == MOST_LINES {
             queue.dropped += 1;
@@ -101,6 +114,16 @@ impl Log {
         let dropped_before = std::mem::take(&mut queue.dropped);
         queue.lines.push_back(Line { text: text.to_vec(), dropped_before });
         self.shared.1.notify_all();
+    }
+
+    /// Writes what standard error takes at once.
+    fn write_without_waiting(&self) {
+        let is_writable = || poll(&mut [PollFd::new(&io::stderr(), PollFlags::OUT)], Some(&Timespec::default()));
+        while let Some(line) = self.queue().lines.pop_front() {
+            if is_writable() != Ok(1) || write_to_stderr(&line.text).is_err() {
+                break;
+            }
+        }
     }
 
     fn write_lines(&self, write: impl Fn(&[u8]) -> io::Result<()>) {
@@ -174,19 +197,19 @@ mod tests {
         let (written, read) = mpsc::sync_channel(0);
         let queue = log.clone();
         thread::spawn(move || queue.write_lines(|text| written.send(text.to_vec()).map_err(io::Error::other)));
-        log.push(b"first\n");
-        while log.queue().writer == Writer::Idle {
+        log.enqueue(b"first\n");
+        while log.queue().writer != Writer::Writing {
             thread::yield_now();
         }
         // The writer is stuck with the first line. None of these waits for it.
         for _ in 0..MOST_LINES + 7 {
-            log.push(b"middle\n");
+            log.enqueue(b"middle\n");
         }
         assert_eq!(read.recv().unwrap(), b"first\n");
         for _ in 0..MOST_LINES {
             assert_eq!(read.recv().unwrap(), b"middle\n");
         }
-        log.push(b"last\n");
+        log.enqueue(b"last\n");
         assert_eq!(read.recv().unwrap(), b"supervisor: log lines lost: 7\nlast\n");
     }
 
@@ -201,9 +224,9 @@ mod tests {
                 if text == b"bad\n" { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
             })
         });
-        log.push(b"bad\n");
-        log.push(b"good\n");
-        log.push(b"better\n");
+        log.enqueue(b"bad\n");
+        log.enqueue(b"good\n");
+        log.enqueue(b"better\n");
         let lines: Vec<_> = read.iter().take(3).map(|line| String::from_utf8(line).unwrap()).collect();
         assert_eq!(lines, ["bad\n", "supervisor: log lines lost: 1\ngood\n", "better\n"]);
     }

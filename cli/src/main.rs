@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 
 fn supervise(settings: Settings) -> std::io::Result<ExitCode> {
     let signals = Signals::take_over()?;
-    let log = logging::start(settings.verbosity)?;
+    let log = logging::start(settings.verbosity);
     let reporter = RefCell::new(Reporter::new(&settings));
     let mut backend = UnixBackend::new(settings.backend, signals, |notice| reporter.borrow_mut().backend(&notice))?;
     let outcome =

@@ -138,3 +138,23 @@ fn a_command_that_disappears_is_a_failed_run() {
         "giving up",
     ]);
 }
+
+#[test]
+fn a_command_for_which_no_process_can_be_had_is_a_failed_run() {
+    let place = Place::new();
+    std::fs::set_permissions(place.path(""), PermissionsExt::from_mode(0o777)).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_supervisor"), place.path("supervisor")).unwrap();
+    // The limit does not bind root.
+    let launcher = "import os,resource,sys\nif os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n\
+                    resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))\nos.execv(sys.argv[1], sys.argv[1:])";
+    let mut command = std::process::Command::new("python3");
+    command.args(["-c", launcher, "./supervisor", "--max-restarts", "2", "--backoff-factor", "0.05", "true"]);
+    let end = Supervised::start({
+        command.current_dir(place.path(""));
+        command
+    })
+    .end();
+    end.assert_code(126);
+    assert_eq!(end.count("cannot start true"), 3, "{}", end.log);
+    end.assert_tells(&["restart 1 of 2", "restart 2 of 2", "giving up"]);
+}
