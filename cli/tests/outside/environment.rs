@@ -74,10 +74,10 @@ fn inherited_descriptors_pass_through_and_no_other_leaks() {
     let flags = rustix::io::fcntl_getfd(&file).unwrap();
     rustix::io::fcntl_setfd(&file, flags - rustix::io::FdFlags::CLOEXEC).unwrap();
     let descriptor = file.as_raw_fd();
-    let script = format!("echo written >&{descriptor}; exec ls /proc/self/fd");
-    let end = place.run(&[], &script);
+    let script = format!("import os; os.write({descriptor}, b'written\\n'); os.execlp('ls', 'ls', '/proc/self/fd')");
+    let end = Supervised::start(place.supervisor(["python3", "-c", &script])).end();
     end.assert_code(0);
     assert_eq!(place.read("inherited"), "written\n");
-    let without_supervisor = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+    let without_supervisor = std::process::Command::new("python3").args(["-c", &script]).output().unwrap();
     assert_eq!(end.output, String::from_utf8(without_supervisor.stdout).unwrap());
 }

@@ -41,8 +41,10 @@ impl Place {
 
     /// The supervisor, not started yet.
     pub fn supervisor<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_supervisor"));
-        command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null()).env_remove("RUST_LOG");
+        // Whoever runs the tests in the background has some signals ignored, which no shell below can undo.
+        let mut command = Command::new("env");
+        command.args(["--default-signal", env!("CARGO_BIN_EXE_supervisor")]).args(arguments);
+        command.current_dir(self.folder.path()).stdin(Stdio::null()).env_remove("RUST_LOG");
         command
     }
 
@@ -141,7 +143,8 @@ impl Supervised {
             }
             if Instant::now() > deadline {
                 self.child.kill().unwrap();
-                panic!("the supervisor does not end");
+                self.seen.extend(self.lines.iter());
+                panic!("the supervisor does not end: {:#?}", self.seen);
             }
             thread::sleep(Duration::from_millis(2));
         };
