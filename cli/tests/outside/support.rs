@@ -164,6 +164,16 @@ impl End {
         self.log.lines().filter(|line| line.contains(words)).count()
     }
 
+    /// The time of day of the first line with these words, in seconds, by the supervisor's own clock.
+    #[track_caller]
+    pub fn time_of(&self, words: &str) -> f64 {
+        let line =
+            self.log.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{words}: {}", self.log));
+        let (_, time) = line.split_once('T').unwrap();
+        let parts = time.split_once('Z').unwrap().0.split(':').map(|part| part.parse::<f64>().unwrap());
+        parts.fold(0.0, |sum, part| sum * 60.0 + part)
+    }
+
     #[track_caller]
     pub fn assert_code(&self, code: i32) {
         assert_eq!((self.code, self.signal), (Some(code), None), "{}", self.log);
