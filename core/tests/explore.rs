@@ -133,7 +133,7 @@ impl World {
             moves.push(Elapsed);
         }
         let waiting = self.main == Main::Starting || self.look == Look::Pending;
-        let may_wait = !(waiting && !setup.late_answers) && (!due || self.pauses < setup.pauses);
+        let may_wait = (!waiting || setup.late_answers) && (!due || self.pauses < setup.pauses);
         // Whatever was killed ends within the tick.
         if self.tick < setup.horizon && may_wait && !(self.killed && (self.main == Main::Alive || self.leftover)) {
             moves.push(Tick);

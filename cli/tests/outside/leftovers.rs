@@ -1,10 +1,11 @@
 //! Nothing that a command started survives its end.
 
-use crate::support::{Place, is_alive, now, signal, wait_for_file, wait_until};
+use crate::support::{Place, is_alive, now, signal, state, wait_for_file, wait_until};
 
-/// Starts `$1` in a session of its own, twice removed from the command, and waits until it has said its pid.
+/// Starts a daemon in a session of its own, twice removed from the command: it does `$2`, writes its pid to `$1`, which
+/// is waited for, and goes on with `$3`.
 const DAEMONIZE: &str = r#"
-    daemonize() { (setsid sh -c "echo \$\$ > $1.new; mv $1.new $1; $2" </dev/null & ) ; while ! [ -e $1 ]; do sleep 0.01; done; }
+    daemonize() { (setsid sh -c "$2; echo \$\$ > $1.new; mv $1.new $1; $3" </dev/null & ) ; while ! [ -e $1 ]; do sleep 0.01; done; }
 "#;
 
 const LINGER: &str = "while :; do sleep 0.01; done";
@@ -19,7 +20,7 @@ fn a_daemon_is_cleared_before_the_next_start() {
     // Each run notes whether the daemon of the one before still lives.
     let script = format!(
         "{DAEMONIZE} if [ -e daemon ]; then kill -0 $(cat daemon) 2>/dev/null && echo alive >> seen || echo gone >> seen; fi; \
-         rm -f daemon; daemonize daemon 'exec sleep 1000'; exit 1"
+         rm -f daemon; daemonize daemon : 'exec sleep 1000'; exit 1"
     );
     let end = place.run(&["--max-restarts", "2", "--backoff-factor", "0.01"], &script);
     end.assert_code(1);
@@ -31,7 +32,7 @@ fn a_daemon_is_cleared_before_the_next_start() {
 #[test]
 fn a_daemon_goes_with_a_command_that_finishes() {
     let place = Place::new();
-    let end = place.run(&[], &format!("{DAEMONIZE} daemonize daemon 'exec sleep 1000'"));
+    let end = place.run(&[], &format!("{DAEMONIZE} daemonize daemon : 'exec sleep 1000'"));
     end.assert_code(0);
     assert!(!is_alive(pid(&place, "daemon")));
 }
@@ -39,8 +40,8 @@ fn a_daemon_goes_with_a_command_that_finishes() {
 #[test]
 fn leftovers_get_the_stop_signal_and_time_to_leave() {
     let place = Place::new();
-    let daemon = format!("trap 'echo asked > asked; exit 0' TERM; {LINGER}");
-    let end = place.run(&[], &format!("{DAEMONIZE} daemonize daemon \"{daemon}\""));
+    let daemon = format!("\"trap 'echo asked > asked; exit 0' TERM\" '{LINGER}'");
+    let end = place.run(&[], &format!("{DAEMONIZE} daemonize daemon {daemon}"));
     end.assert_code(0);
     assert_eq!(place.read("asked"), "asked\n");
     assert_eq!(end.count("SIGKILL"), 0, "{}", end.log);
@@ -50,8 +51,8 @@ fn leftovers_get_the_stop_signal_and_time_to_leave() {
 fn leftovers_that_stay_are_killed_with_a_warning() {
     let place = Place::new();
     let before = now();
-    let daemon = format!("trap '' TERM; {LINGER}");
-    let end = place.run(&["--grace-period", "0.5"], &format!("{DAEMONIZE} daemonize daemon \"{daemon}\""));
+    let daemon = format!("\"trap '' TERM\" '{LINGER}'");
+    let end = place.run(&["--grace-period", "0.5"], &format!("{DAEMONIZE} daemonize daemon {daemon}"));
     end.assert_code(0);
     assert!(now() - before >= 0.5);
     assert!(!is_alive(pid(&place, "daemon")));
@@ -67,8 +68,8 @@ fn leftovers_that_stay_are_killed_with_a_warning() {
 #[test]
 fn a_polite_stop_is_one_even_if_leftovers_are_killed() {
     let place = Place::new();
-    let daemon = format!("trap '' TERM; {LINGER}");
-    let script = format!("{DAEMONIZE} daemonize daemon \"{daemon}\"; trap 'exit 0' TERM; echo > ready; {LINGER}");
+    let daemon = format!("\"trap '' TERM\" '{LINGER}'");
+    let script = format!("{DAEMONIZE} daemonize daemon {daemon}; trap 'exit 0' TERM; echo > ready; {LINGER}");
     let supervised = place.start(&["--grace-period", "0.5"], &script);
     wait_for_file(&place.path("ready"));
     supervised.signal("TERM");
@@ -82,8 +83,8 @@ fn a_polite_stop_is_one_even_if_leftovers_are_killed() {
 fn hang_and_leftovers_share_one_grace_period() {
     let place = Place::new();
     // The command uses up most of its grace period; what it leaves gets the rest.
-    let daemon = format!("trap '' TERM; {LINGER}");
-    let script = format!("{DAEMONIZE} daemonize daemon \"{daemon}\"; trap 'sleep 2; exit 0' TERM; {LINGER}");
+    let daemon = format!("\"trap '' TERM\" '{LINGER}'");
+    let script = format!("{DAEMONIZE} daemonize daemon {daemon}; trap 'sleep 2; exit 0' TERM; {LINGER}");
     let end = place.run(&["--timeout", "1", "--grace-period", "3", "--max-restarts", "0"], &script);
     end.assert_code(124);
     // Two grace periods would be 5 s. Log times are cut to the millisecond.
@@ -108,11 +109,13 @@ fn background_children_get_one_stop_signal() {
 #[test]
 fn a_stopped_leftover_gets_to_see_its_signal() {
     let place = Place::new();
-    let daemon = format!("trap 'echo asked > asked; exit 0' TERM; {LINGER}");
-    let script = format!("{DAEMONIZE} daemonize daemon \"{daemon}\"; echo > ready; {LINGER}");
+    let daemon = format!("\"trap 'echo asked > asked; exit 0' TERM\" '{LINGER}'");
+    let script = format!("{DAEMONIZE} daemonize daemon {daemon}; echo > ready; {LINGER}");
     let supervised = place.start(&[], &script);
     wait_for_file(&place.path("ready"));
-    signal(pid(&place, "daemon"), "STOP");
+    let daemon = pid(&place, "daemon");
+    signal(daemon, "STOP");
+    wait_until("it is stopped", || state(daemon) == Some('T'));
     supervised.signal("TERM");
     supervised.end().assert_code(0);
     assert_eq!(place.read("asked"), "asked\n");
