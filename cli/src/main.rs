@@ -9,24 +9,27 @@ mod values;
 use options::{Request, Settings};
 use report::Reporter;
 use std::cell::RefCell;
+use std::io::Write;
 use std::process::ExitCode;
 use supervisor_backend_unix::{Signals, UnixBackend};
 
 fn main() -> ExitCode {
     match options::read(std::env::args_os(), std::env::vars_os()) {
         Ok(Request::Show(text)) => {
-            print!("{text}");
+            // Whoever closed standard output does not want to read it.
+            let _ = std::io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
-        Ok(Request::Supervise(settings)) => supervise(*settings).unwrap_or_else(|error| {
-            eprintln!("supervisor: {error}");
-            ExitCode::from(exit_code::CANNOT_WORK)
-        }),
-        Err(error) => {
-            eprintln!("supervisor: {}", error.message);
-            ExitCode::from(error.exit_code)
-        }
+        Ok(Request::Supervise(settings)) => supervise(*settings)
+            .unwrap_or_else(|error| refuse(exit_code::CANNOT_WORK, &format!("cannot work: {error}"))),
+        Err(refusal) => refuse(refusal.exit_code, &refusal.message),
     }
+}
+
+/// Says why nothing is supervised. The exit code tells it too, should nobody read standard error.
+fn refuse(code: u8, message: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "supervisor: {message}");
+    ExitCode::from(code)
 }
 
 fn supervise(settings: Settings) -> std::io::Result<ExitCode> {

@@ -157,3 +157,18 @@ fn arguments_that_are_not_text_pass_through() {
         [OsStr::new("--heartbeat-file"), raw, "sh".as_ref(), "-c".as_ref(), script.as_ref(), "x".as_ref(), raw];
     Supervised::start(place.supervisor(arguments)).end().assert_code(0);
 }
+
+#[test]
+fn a_full_or_closed_stream_changes_no_exit_code() {
+    let place = Place::new();
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let code = |arguments: &[&str]| {
+        let mut command = place.supervisor(arguments);
+        command.stdout(full()).stderr(full()).status().unwrap().code()
+    };
+    assert_eq!(code(&["--help"]), Some(0));
+    assert_eq!(code(&["--timeout", "soon", "true"]), Some(2));
+    assert_eq!(code(&["--heartbeat-file", "/tmp", "true"]), Some(125));
+    assert_eq!(code(&["true"]), Some(0));
+    assert_eq!(code(&["no-such-command"]), Some(127));
+}
