@@ -17,12 +17,13 @@ fn it_is_empty_if_it_is_off() {
 #[test]
 fn it_can_be_quieter_or_more_detailed() {
     let place = Place::new();
-    let script = "echo > heartbeat.txt; sleep 0.5; echo > heartbeat.txt; sleep 0.4; echo > heartbeat.txt; sleep 0.7";
-    let quiet = place.run(&["-q", "--timeout", "0.8"], script);
+    // The first look comes at 1.2 s and sees the heartbeat of 0.9 s, the second at 2.1 s and sees the one of 1.5 s.
+    let script = "for pause in 0.5 0.4 0.6 0.8; do echo > heartbeat.txt; sleep $pause; done";
+    let quiet = place.run(&["-q", "--timeout", "1.2"], script);
     assert_eq!(quiet.log, "");
-    let normal = place.run(&["--timeout", "0.8"], script);
+    let normal = place.run(&["--timeout", "1.2"], script);
     assert_eq!((normal.count("INFO") > 2, normal.count("DEBUG")), (true, 0), "{}", normal.log);
-    let detailed = place.run(&["-v", "--timeout", "0.8"], script);
+    let detailed = place.run(&["-v", "--timeout", "1.2"], script);
     assert!(detailed.count("DEBUG") > 0, "{}", detailed.log);
 }
 
