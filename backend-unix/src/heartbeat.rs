@@ -63,8 +63,9 @@ impl<C: Clock> Heartbeat<C> {
     fn see(&mut self, on_error: impl FnOnce(io::Error)) -> Option<FileStatus> {
         let result = linux::file_status(&self.path);
         let access = match &result {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Access::Failing,
-            Ok(_) | Err(_) => Access::Good,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.has_directory() => Access::Good,
+            Err(_) => Access::Failing,
+            Ok(_) => Access::Good,
         };
         let newly_failing = access == Access::Failing && self.access == Access::Good;
         self.access = access;
@@ -75,6 +76,11 @@ impl<C: Clock> Heartbeat<C> {
                 }
             })
             .ok()
+    }
+
+    /// A file that is not there may come yet, but not without a directory.
+    fn has_directory(&self) -> bool {
+        self.path.parent().is_none_or(|directory| directory.is_dir())
     }
 
     /// When the change was made, where its stamp can be believed: it lies between the two looks, the clocks agree on

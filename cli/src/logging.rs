@@ -13,7 +13,7 @@ const MOST_LINES: usize = 512;
 /// How long the last lines may take at the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// How much is logged where `RUST_LOG` does not say.
+/// How much is logged where `RUST_LOG` is not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verbosity {
     /// Warnings and errors.
@@ -26,7 +26,7 @@ pub enum Verbosity {
     Trace,
 }
 
-/// Starts the log. `RUST_LOG` is honoured unless the verbosity was asked for.
+/// Starts the log. Where `RUST_LOG` is set it decides; one that makes no sense is told and passed over.
 pub fn start(verbosity: Verbosity) -> Log {
     let level = match verbosity {
         Verbosity::Quiet => "warn",
@@ -34,14 +34,18 @@ pub fn start(verbosity: Verbosity) -> Log {
         Verbosity::Verbose => "debug",
         Verbosity::Trace => "trace",
     };
-    let mut builder = match verbosity {
-        Verbosity::Normal => env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level)),
-        Verbosity::Quiet | Verbosity::Verbose | Verbosity::Trace => env_logger::Builder::new(),
-    };
-    if verbosity != Verbosity::Normal {
-        builder.parse_filters(level);
-    }
+    let wanted = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
+    // Checked here, since env_logger would write its complaint to a reader that may stall.
+    let wanted = wanted.map(|filter| match env_filter::Builder::new().try_parse(&filter) {
+        Ok(_) => Ok(filter),
+        Err(error) => Err(error),
+    });
     let log = Log::default();
+    let mut builder = env_logger::Builder::new();
+    builder.parse_filters(match &wanted {
+        Some(Ok(filter)) => filter,
+        Some(Err(_)) | None => level,
+    });
     let own_pid = std::process::id();
     builder
         .format(move |line, record| {
@@ -50,6 +54,9 @@ pub fn start(verbosity: Verbosity) -> Log {
         })
         .target(env_logger::Target::Pipe(Box::new(log.clone())))
         .init();
+    if let Some(Err(error)) = wanted {
+        log::warn!("RUST_LOG is not understood, and passed over: {error}");
+    }
     log
 }
 

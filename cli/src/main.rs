@@ -14,13 +14,18 @@ use std::process::ExitCode;
 use supervisor_backend_unix::{Signals, UnixBackend};
 
 fn main() -> ExitCode {
+    // First of all, so that a signal that comes while the supervisor starts is not lost on it.
+    let signals = match Signals::take_over() {
+        Ok(signals) => signals,
+        Err(error) => return refuse(exit_code::CANNOT_WORK, &format!("cannot take over signals: {error}")),
+    };
     match options::read(std::env::args_os(), std::env::vars_os()) {
         Ok(Request::Show(text)) => {
             // Whoever closed standard output does not want to read it.
             let _ = std::io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
-        Ok(Request::Supervise(settings)) => supervise(*settings)
+        Ok(Request::Supervise(settings)) => supervise(*settings, signals)
             .unwrap_or_else(|error| refuse(exit_code::CANNOT_WORK, &format!("cannot work: {error}"))),
         Err(refusal) => refuse(refusal.exit_code, &refusal.message),
     }
@@ -32,8 +37,7 @@ fn refuse(code: u8, message: &str) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn supervise(settings: Settings) -> std::io::Result<ExitCode> {
-    let signals = Signals::take_over()?;
+fn supervise(settings: Settings, signals: Signals) -> std::io::Result<ExitCode> {
     let log = logging::start(settings.verbosity);
     let reporter = RefCell::new(Reporter::new(&settings));
     let mut backend = UnixBackend::new(settings.backend, signals, |notice| reporter.borrow_mut().backend(&notice))?;

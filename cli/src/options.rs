@@ -3,7 +3,7 @@
 use crate::exit_code;
 use crate::logging::Verbosity;
 use crate::values;
-use clap::builder::{BoolishValueParser, OsStringValueParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser};
@@ -27,7 +27,7 @@ use supervisor_core::{Backoff, Jitter, Limit, Policy, Restart, Watchdog};
     args_override_self = true,
     override_usage = "supervisor [OPTIONS] [--] <COMMAND> [ARGS]...",
     after_help = "Every option can also be set by an environment variable, such as SUPERVISOR_TIMEOUT=30 for \
-                  --timeout 30;\nthe command line wins. RUST_LOG sets what is logged, as in RUST_LOG=debug.\n\n\
+                  --timeout 30;\nthe command line wins. RUST_LOG, where it is set, decides what is logged, as in RUST_LOG=debug.\n\n\
                   Exit codes: 0 finished or stopped; the command's own or 128 + signal when giving up, 124 after a \
                   hang;\n125 the supervisor cannot work; 126 or 127 the command cannot be started or found; 137 the \
                   command had to\nbe killed when stopping; 2 wrong usage."
@@ -48,7 +48,7 @@ struct Options {
     heartbeat_file: PathBuf,
 
     /// No hang detection: only the end of the command counts
-    #[arg(long, action = ArgAction::SetTrue, value_parser = BoolishValueParser::new(), help_heading = HEALTH)]
+    #[arg(long, action = ArgAction::SetTrue, value_parser = OsStringValueParser::new().try_map(values::switch), help_heading = HEALTH)]
     no_heartbeat: bool,
 
     /// Wait between asking the command to leave and killing it
@@ -97,11 +97,12 @@ struct Options {
     reset_after: Duration,
 
     /// Log warnings and errors only
-    #[arg(short, long, action = ArgAction::SetTrue, value_parser = BoolishValueParser::new(), help_heading = OUTPUT)]
+    #[arg(short, long, action = ArgAction::SetTrue, value_parser = OsStringValueParser::new().try_map(values::switch), help_heading = OUTPUT)]
     quiet: bool,
 
     /// Log more detail; twice for all there is
     #[arg(short, long, action = ArgAction::Count, help_heading = OUTPUT)]
+    #[arg(value_parser = OsStringValueParser::new().try_map(values::verbosity))]
     verbose: u8,
 
     /// The command to keep alive, and its arguments: from here on nothing is an option of supervisor
@@ -151,7 +152,8 @@ pub fn read(
 ) -> Result<Request, Refusal> {
     let parser = with_variables(Options::command());
     let variables = variables_of(&parser);
-    let parsed = parser.try_get_matches_from(arguments).and_then(|matches| {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let parsed = parser.try_get_matches_from(&arguments).and_then(|matches| {
         let options = Options::from_arg_matches(&matches)?;
         Ok((matches, options))
     });
@@ -162,15 +164,30 @@ pub fn read(
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             Ok(Request::Show(error.to_string()))
         }
-        Err(error) => Err(usage(one_line(&error))),
+        Err(error) => Err(usage(one_line(&error) + &origin(&error, &arguments))),
     }
+}
+
+/// Names the variable that a bad value comes from, if its option does not stand on the command line.
+fn origin(error: &clap::Error, arguments: &[OsString]) -> String {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return String::new() };
+    let option = argument.split(' ').next().unwrap_or_default();
+    let is_given = arguments.iter().any(|given| given.as_encoded_bytes().starts_with(option.as_bytes()));
+    match option.strip_prefix("--") {
+        Some(name) if !is_given => format!("; it comes from {}", variable(name)),
+        Some(_) | None => String::new(),
+    }
+}
+
+fn variable(option: &str) -> String {
+    format!("SUPERVISOR_{}", option.trim_end_matches('.').to_ascii_uppercase().replace('-', "_"))
 }
 
 /// Gives each option its environment variable: `--max-restarts` is `SUPERVISOR_MAX_RESTARTS`.
 fn with_variables(parser: clap::Command) -> clap::Command {
     parser.mut_args(|argument| match argument.get_long() {
         Some(name) => {
-            let variable = format!("SUPERVISOR_{}", name.to_ascii_uppercase().replace('-', "_"));
+            let variable = variable(name);
             argument.env(variable).hide_env(true)
         }
         None => argument,

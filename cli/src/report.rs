@@ -37,6 +37,8 @@ enum Condition {
 
 impl Reporter {
     pub fn new(settings: &Settings) -> Reporter {
+        debug!("{:?}", settings.policy);
+        debug!("heartbeat file {}", settings.backend.heartbeat_file.display());
         Reporter {
             program: settings.backend.command.program.to_string_lossy().into_owned(),
             timeout: match settings.policy.watchdog {
@@ -86,7 +88,7 @@ impl Reporter {
                 Seconds(grace_period)
             ),
             Notice::Stopping { run, grace_period } => {
-                info!("{run}: stopping: pid {pid} asked to leave, SIGKILL in {}", Seconds(grace_period));
+                info!("{run}: stopping: asked to leave, SIGKILL in {}", Seconds(grace_period));
             }
             Notice::StoppingInstead { run } => info!("{run}: stopping: it will not be started again"),
             Notice::Exited { run, status, ending } => self.exited(run, status, ending),

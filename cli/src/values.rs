@@ -73,6 +73,20 @@ pub fn restart(value: OsString) -> Parsed<Restart> {
     }
 }
 
+/// A switch that is set by a variable.
+pub fn switch(value: OsString) -> Parsed<bool> {
+    match text(value)?.as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err("give true or false".to_owned()),
+    }
+}
+
+/// How often `-v` is meant by a variable.
+pub fn verbosity(value: OsString) -> Parsed<u8> {
+    text(value)?.parse().map_err(|_| "give 0, 1 or 2".to_owned())
+}
+
 /// The digits before the point, and billionths after it.
 fn decimal(text: &str) -> Option<(&str, u32)> {
     let (whole, decimals) = match text.split_once('.') {

@@ -263,3 +263,12 @@ fn an_unreadable_heartbeat_is_told_once_and_counts_as_silence() {
     assert_eq!(end.count("cannot look at the heartbeat file"), 1, "{}", end.log);
     assert_eq!(end.count(": hung:"), 3, "{}", end.log);
 }
+
+#[test]
+fn a_heartbeat_without_a_directory_is_told() {
+    let place = Place::new();
+    let options = ["--heartbeat-file", "no/such/beat", "--timeout", "0.2", "--max-restarts", "0"];
+    let end = place.run(&options, "exec sleep 1000");
+    end.assert_code(124);
+    assert_eq!(end.count("cannot look at the heartbeat file"), 1, "{}", end.log);
+}

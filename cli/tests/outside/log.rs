@@ -28,6 +28,21 @@ fn it_can_be_quieter_or_more_detailed() {
 }
 
 #[test]
+fn the_variable_decides_where_it_is_set_and_makes_sense() {
+    let place = Place::new();
+    let log = |filter: &str, option: &str| {
+        let mut command = place.supervisor([option, "--max-restarts", "0", "false"]);
+        command.env("RUST_LOG", filter);
+        Supervised::start(command).end()
+    };
+    assert_eq!(log("off", "-v").log, "");
+    assert!(log("", "--no-heartbeat").count("INFO") > 0);
+    assert!(log("debug", "--no-heartbeat").count("DEBUG") > 0);
+    let end = log("what==", "--no-heartbeat");
+    assert_eq!((end.count("RUST_LOG is not understood"), end.count("started false")), (1, 1), "{}", end.log);
+}
+
+#[test]
 fn a_reader_that_stalls_delays_nothing() {
     let place = Place::new();
     let options = ["--backoff-factor", "0", "--max-restarts", "3000"];

@@ -79,6 +79,7 @@ fn variables_are_checked_like_options() {
         ("SUPERVISOR_MAX_RESTARTS", "-7", "--max-restarts"),
         ("SUPERVISOR_NO_HEARTBEAT", "perhaps", "--no-heartbeat"),
         ("SUPERVISOR_STOP_SIGNAL", "BANG", "--stop-signal"),
+        ("SUPERVISOR_VERBOSE", "loud", "--verbose"),
     ] {
         let mut command = place.supervisor(["sh", "-c", "echo started > started"]);
         let end = Supervised::start({
@@ -87,7 +88,9 @@ fn variables_are_checked_like_options() {
         })
         .end();
         end.assert_code(2);
-        assert!(end.log.contains(option) && end.log.contains(value), "{}", end.log);
+        for words in [option, value, variable] {
+            assert!(end.log.contains(words), "{words} is missing in {}", end.log);
+        }
         assert!(!place.path("started").exists());
     }
 }
