@@ -294,7 +294,7 @@ fn sigkill(stage: &mut Stage) -> io::Result<()> {
     let end = show.end()?;
     end.timeline.print();
     stage.check("the supervisor was killed", end.code.is_none());
-    stage.check_empty(&end);
+    stage.check_empty_soon(&end);
     Ok(())
 }
 

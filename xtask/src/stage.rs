@@ -124,10 +124,19 @@ impl Stage {
         self.check_empty(ending);
     }
 
-    /// Checks that no process of the performance is left.
-    pub fn check_empty(&mut self, ending: &Ending) {
+    /// Checks that no process of the performance is left now.
+    fn check_empty(&mut self, ending: &Ending) {
         let left = processes_with(&ending.marker);
         self.check(&format!("no process is left, found {left:?}"), left.is_empty());
+    }
+
+    /// Checks that none is left before long, where nobody could wait for them.
+    pub fn check_empty_soon(&mut self, ending: &Ending) {
+        let deadline = Instant::now() + Duration::from_secs_f64(LAG);
+        while !processes_with(&ending.marker).is_empty() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.check_empty(ending);
     }
 
     pub fn failures(self) -> Vec<String> {

@@ -103,7 +103,7 @@ impl Timeline {
             println!("  run {:<3}{}", number + 1, row(&moments, end, column));
         }
         println!(
-            "         ─ lives  ♥ heartbeat  ! found hung  T SIGTERM  C SIGCONT  K SIGKILL  ✓ exit 0  ✗ other end  ∙ backoff\n"
+            "         ─ lives  ♥ heartbeat  ! found hung  T SIGTERM  C SIGCONT  K SIGKILL  ✓ exit 0  ✗ other end  S stopped  ∙ backoff\n"
         );
     }
 }
@@ -120,11 +120,13 @@ fn row(moments: &[(f64, Moment)], end: f64, column: impl Fn(f64) -> usize) -> St
         let to = (from + 4).min(COLUMNS - 1);
         cells[from..=to].fill('∙');
     }
-    // Moments that share a column: the ones that tell more are drawn last.
-    let mut marked: Vec<_> = moments.iter().filter(|(_, moment)| moment.mark() != ' ').collect();
-    marked.sort_by_key(|(_, moment)| moment.weight());
-    for (at, moment) in marked {
-        cells[column(*at)] = moment.mark();
+    // Moments that would share a column stand side by side.
+    let mut free = 0;
+    for (at, moment) in moments.iter().filter(|(_, moment)| moment.mark() != ' ') {
+        let place = column(*at).max(free);
+        cells.resize(cells.len().max(place + 1), ' ');
+        cells[place] = moment.mark();
+        free = place + 1;
     }
     cells.into_iter().collect()
 }
@@ -146,17 +148,6 @@ impl Moment {
             Moment::Exit { clean: false } | Moment::CannotStart => '✗',
             Moment::Stopped => 'S',
             Moment::BackOff | Moment::Ready => ' ',
-        }
-    }
-
-    fn weight(self) -> u8 {
-        match self {
-            Moment::BackOff | Moment::Ready | Moment::Beat => 0,
-            Moment::Start { .. } | Moment::Cont | Moment::Stopped => 1,
-            Moment::Exit { .. } | Moment::CannotStart => 2,
-            Moment::Term => 3,
-            Moment::Kill => 4,
-            Moment::Hung => 5,
         }
     }
 }
