@@ -96,14 +96,16 @@ fn hang_and_leftovers_share_one_grace_period() {
 #[test]
 fn background_children_get_one_stop_signal() {
     let place = Place::new();
-    let child = format!("trap 'echo TERM >> got; exit 0' TERM; echo > ready; {LINGER}");
+    // The child stays, in the group of a command that leaves at once: as a leftover it would be asked again.
+    let child = format!("trap 'echo TERM >> got' TERM; echo > ready; {LINGER}");
     let script = format!("sh -c \"{child}\" & wait");
-    let supervised = place.start(&[], &script);
+    let supervised = place.start(&["--grace-period", "0.6"], &script);
     wait_for_file(&place.path("ready"));
     supervised.signal("TERM");
     let end = supervised.end();
     end.assert_code(0);
     assert_eq!(place.read("got"), "TERM\n", "{}", end.log);
+    end.assert_tells(&["sent SIGTERM to process group", "was killed by SIGTERM", "sent SIGKILL to leftovers"]);
 }
 
 #[test]
