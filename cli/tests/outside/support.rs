@@ -68,6 +68,7 @@ impl Place {
 pub struct Supervised {
     child: Child,
     lines: Receiver<String>,
+    output: Receiver<String>,
     seen: Vec<String>,
 }
 
@@ -96,7 +97,14 @@ impl Supervised {
                 }
             }
         });
-        Supervised { child, lines, seen: Vec::new() }
+        let mut stdout = child.stdout.take().unwrap();
+        let (sender, output) = mpsc::channel();
+        thread::spawn(move || {
+            let mut text = String::new();
+            stdout.read_to_string(&mut text).unwrap();
+            sender.send(text)
+        });
+        Supervised { child, lines, output, seen: Vec::new() }
     }
 
     pub fn pid(&self) -> i32 {
@@ -148,8 +156,7 @@ impl Supervised {
             }
             thread::sleep(Duration::from_millis(2));
         };
-        let mut output = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+        let output = self.output.recv_timeout(PATIENCE).expect("nobody is left who holds on to standard output");
         // Its log ends with it: nothing of the command is left that could hold on to standard error.
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
             self.seen.push(line);
