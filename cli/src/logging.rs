@@ -36,10 +36,7 @@ pub fn start(verbosity: Verbosity) -> Log {
     };
     let wanted = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
     // Checked here, since env_logger would write its complaint to a reader that may stall.
-    let wanted = wanted.map(|filter| match env_filter::Builder::new().try_parse(&filter) {
-        Ok(_) => Ok(filter),
-        Err(error) => Err(error),
-    });
+    let wanted = wanted.map(|filter| env_filter::Builder::new().try_parse(&filter).map(|_| filter));
     let log = Log::default();
     let mut builder = env_logger::Builder::new();
     builder.parse_filters(match &wanted {
