@@ -45,11 +45,10 @@ impl World {
             Restart::Always => None,
         };
         let last = Behaviour {
-            start_failure: None,
             heartbeats: Heartbeats { every: Duration::from_micros(400_100), until: THE_END },
             exit,
             when_asked: Reaction::Stays,
-            leftover: None,
+            ..Behaviour::SILENT
         };
         self.runs.get(run).copied().unwrap_or(last)
     }
@@ -235,7 +234,8 @@ prop_compose! {
         when_asked in reaction(),
         leftover in proptest::option::weighted(0.3, reaction()),
     ) -> Behaviour {
-        Behaviour { start_failure, heartbeats: Heartbeats { every, until }, exit, when_asked, leftover }
+        let heartbeats = Heartbeats { every, until };
+        Behaviour { start_failure, heartbeats, exit, when_asked, leftover, ..Behaviour::SILENT }
     }
 }
 

@@ -1,0 +1,166 @@
+//! Thousands of simulated lives, each from a seed: a random policy, a random service, pauses of the supervisor, a stop
+//! at a random moment. Whatever happened must add up.
+//!
+//! `SWEEP_SEEDS` says how many, 3000 unless it is set.
+
+use fastrand::Rng;
+use std::time::Duration;
+use supervisor_core::sim::{Behaviour, Ledger, Phase, Service, SimBackend};
+use supervisor_core::{
+    Backoff, Ending, Event, ExitStatus, GiveUp, Instant, Jitter, KillCause, Limit, Notice, Outcome, Policy, Restart,
+    RunId, Watchdog, run,
+};
+
+/// One life: what was wanted, what was told and when, how it ended.
+struct Life {
+    policy: Policy,
+    told: Vec<(Instant, Notice)>,
+    outcome: Outcome,
+    end: Instant,
+    ledger: Ledger,
+}
+
+fn live(seed: u64) -> Life {
+    let mut dice = Rng::with_seed(seed);
+    let policy = policy(&mut dice);
+    let service = Service { seed };
+    let finishes = dice.bool();
+    let behave = |run: RunId| match service.behaviour(run) {
+        Behaviour { exit: Some((after, _)), .. } if finishes && run.0 % 7 == 0 => {
+            Behaviour { exit: Some((after, ExitStatus::Code(0))), ..service.behaviour(run) }
+        }
+        behaviour => behaviour,
+    };
+    let mut requests = vec![(moment(&mut dice, 6 * 3_600), Event::Stop)];
+    for _ in 0..dice.u32(0..3) {
+        let soon = Duration::from_millis(dice.u64(0..4_000));
+        requests.push((requests[0].0 + soon, if dice.bool() { Event::Stop } else { Event::Interrupt }));
+    }
+    requests.sort_by_key(|(at, _)| *at);
+    let pauses = (0..dice.usize(0..20)).map(|_| {
+        let from = moment(&mut dice, 6 * 3_600);
+        (from, from + Duration::from_millis(dice.u64(0..30_000)))
+    });
+    let mut told = Vec::new();
+    let mut ledger = Ledger::default();
+    let mut world = SimBackend::new(behave, requests).with_pauses(pauses.collect::<Vec<_>>());
+    let outcome = run(policy.clone(), &mut world, |at, notice| {
+        told.push((at, notice));
+        ledger.enter(at, notice);
+    });
+    assert!(world.is_empty(), "something is left of the last run");
+    Life { policy, told, outcome, end: supervisor_core::Backend::now(&world), ledger }
+}
+
+fn moment(dice: &mut Rng, most: u64) -> Instant {
+    Instant::from_origin(Duration::from_millis(dice.u64(0..most * 1000)))
+}
+
+fn policy(dice: &mut Rng) -> Policy {
+    let mut seconds = |most: u64| Duration::from_millis(dice.u64(0..most * 1000));
+    let timeout = seconds(60) + Duration::from_secs(1);
+    let watchdog = Watchdog::On { timeout, initial_delay: seconds(10) };
+    let backoff = Backoff {
+        factor: seconds(3),
+        ceiling: Some(seconds(300)),
+        jitter: Jitter { parts_per_billion: 250_000_000, seed: 7 },
+    };
+    Policy {
+        watchdog: if dice.u8(0..10) == 0 { Watchdog::Off } else { watchdog },
+        grace_period: Duration::from_millis(dice.u64(0..6_000)),
+        restart: *dice.choice(&[Restart::Never, Restart::OnFailure, Restart::OnFailure, Restart::Always]).unwrap(),
+        max_restarts: if dice.bool() { Limit::Unlimited } else { Limit::Times(dice.u32(0..30)) },
+        backoff,
+        reset_after: Duration::from_millis(dice.u64(0..120_000)),
+    }
+}
+
+impl Life {
+    /// Every start has one end, and no time is lost.
+    fn adds_up(&self) {
+        let Ledger { starts, ends, failed_starts, exits, hangs, kills, restarts, .. } = self.ledger;
+        assert_eq!(starts, ends, "each start has one end");
+        assert!(starts <= restarts + 1 && restarts <= starts, "each restart is a start, but for one called off");
+        let asked = u64::from(matches!(self.outcome, Outcome::Stopped | Outcome::Killed));
+        assert!((starts..=starts + asked).contains(&(failed_starts + exits + hangs + asked)), "each end has a cause");
+        assert!(kills <= starts - failed_starts, "a run is killed once");
+
+        let periods = self.ledger.periods();
+        let gaps = periods.windows(2).filter(|pair| pair[0].to != pair[1].from).count();
+        assert_eq!(gaps, 0, "no gap between periods");
+        let spent: Duration = Phase::ALL.into_iter().map(|phase| self.ledger.spent(phase)).sum();
+        assert_eq!(spent, self.end.since_origin(), "no time is lost");
+    }
+
+    /// The contract, notice by notice.
+    fn keeps_the_contract(&self) {
+        let Policy { watchdog, grace_period, backoff, max_restarts, .. } = &self.policy;
+        let (mut asked, mut waiting) = (Vec::new(), None::<Instant>);
+        for &(at, notice) in &self.told {
+            match notice {
+                Notice::Started { .. } | Notice::StartFailed { .. } => {
+                    assert!(waiting.take().is_none_or(|until| at >= until), "no start before its delay is over");
+                    asked.clear();
+                }
+                Notice::Hung { silence, .. } => {
+                    let Watchdog::On { timeout, .. } = *watchdog else { panic!("a hang without a watchdog") };
+                    assert!(silence >= timeout, "no hang before a full timeout of silence");
+                    asked.push(at);
+                }
+                Notice::Exited { ending: Ending::Spontaneous { .. }, .. } => asked.push(at),
+                Notice::Stopping { .. } => asked.push(at),
+                Notice::Killing { cause: KillCause::GracePeriodOver, .. } => {
+                    assert!(at - asked[0] >= *grace_period, "no kill before the grace period is over");
+                }
+                Notice::BackingOff { restart, delay, .. } => {
+                    assert!(!matches!(*max_restarts, Limit::Times(most) if restart > most), "no restart too many");
+                    let plain = Backoff { jitter: Jitter::NONE, ..backoff.clone() }.delay(restart - 1, 0);
+                    assert!((plain..=plain + plain / 4).contains(&delay), "a delay as the policy says");
+                    waiting = Some(at + delay);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn ends_as_it_should(&self) {
+        let (_, last) = *self.told.last().expect("something is told");
+        assert_eq!(last, Notice::Done(self.outcome), "the outcome is the last that is told");
+        match self.outcome {
+            Outcome::GaveUp { reason: GiveUp::NeverRestarts, .. } => assert_eq!(self.policy.restart, Restart::Never),
+            Outcome::GaveUp { reason: GiveUp::RestartsUsedUp, .. } => {
+                assert_ne!(self.policy.max_restarts, Limit::Unlimited);
+            }
+            Outcome::GaveUp { reason: GiveUp::CannotStart, .. } => panic!("these services can be started"),
+            Outcome::Finished => assert_ne!(self.policy.restart, Restart::Always),
+            Outcome::Stopped | Outcome::Killed => {}
+        }
+    }
+}
+
+#[test]
+fn whatever_happens_adds_up() {
+    let seeds = std::env::var("SWEEP_SEEDS").map_or(3000, |seeds| seeds.parse().expect("SWEEP_SEEDS is a number"));
+    let mut runs = 0;
+    let mut outcomes = std::collections::BTreeMap::<_, u32>::new();
+    for seed in 0..seeds {
+        println!("seed {seed}");
+        let life = live(seed);
+        life.adds_up();
+        life.keeps_the_contract();
+        life.ends_as_it_should();
+        runs += life.ledger.starts;
+        let kind = format!("{:?}", life.outcome).chars().take_while(char::is_ascii_alphabetic).collect::<String>();
+        *outcomes.entry(kind).or_default() += 1;
+    }
+    println!("{seeds} lives, {runs} runs, {outcomes:?}");
+    assert!(runs >= 2 * seeds, "lives are too short to show anything");
+    assert_eq!(outcomes.len(), 4, "not every outcome was seen: {outcomes:?}");
+}
+
+#[test]
+fn the_same_seed_is_the_same_life() {
+    for seed in 0..50 {
+        assert_eq!(live(seed).told, live(seed).told, "seed {seed}");
+    }
+}
