@@ -26,7 +26,7 @@ fn live(seed: u64) -> Life {
     let service = Service { seed };
     let finishes = dice.bool();
     let behave = |run: RunId| match service.behaviour(run) {
-        Behaviour { exit: Some((after, _)), .. } if finishes && run.0 % 7 == 0 => {
+        Behaviour { exit: Some((after, _)), .. } if finishes && run.0.is_multiple_of(7) => {
             Behaviour { exit: Some((after, ExitStatus::Code(0))), ..service.behaviour(run) }
         }
         behaviour => behaviour,

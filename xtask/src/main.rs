@@ -1,7 +1,9 @@
 //! The project's own tools: `cargo xtask <task>`.
 
 mod scenario;
+mod simulate;
 mod stage;
+mod svg;
 mod timeline;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +28,8 @@ enum Task {
         #[arg(long, default_value_t = 1.0, value_parser = speed)]
         speed: f64,
     },
+    /// Run the same decisions through months of virtual life, and tell what became of them
+    Simulate(simulate::Options),
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -34,7 +38,13 @@ fn speed(text: &str) -> Result<f64, String> {
 }
 
 fn main() -> ExitCode {
-    let Task::Scenario { name, speed } = Options::parse().task;
+    match Options::parse().task {
+        Task::Scenario { name, speed } => scenario(&name, speed),
+        Task::Simulate(options) => simulate::run(options),
+    }
+}
+
+fn scenario(name: &str, speed: f64) -> ExitCode {
     let build = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "-p", "supervisor", "-p", "supervisor-test-clients"])
         .status();
@@ -42,5 +52,5 @@ fn main() -> ExitCode {
         eprintln!("xtask: the supervisor and its test clients do not build");
         return ExitCode::FAILURE;
     }
-    scenario::run(&name, speed)
+    scenario::run(name, speed)
 }

@@ -19,7 +19,8 @@ impl Service {
     /// What a run will be like; the same question always has the same answer.
     pub fn behaviour(&self, run: RunId) -> Behaviour {
         let mut dice = Dice(splitmix64(self.seed).wrapping_add(run.0));
-        let start_failure = dice.chance(1, 50).then(|| StartFailure { kind: StartFailureKind::Passing, os_error: 11 });
+        let start_failure =
+            dice.chance(1, 50).then_some(StartFailure { kind: StartFailureKind::Passing, os_error: 11 });
         let life = dice.life();
         let hangs = dice.chance(1, 3);
         let exit = if hangs { None } else { Some((life, dice.failure())) };

@@ -1,0 +1,134 @@
+//! `cargo xtask simulate`: the loop of production on virtual time.
+
+use crate::svg;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant as WallClock};
+use supervisor_core::sim::{Ledger, Phase, Service, SimBackend};
+use supervisor_core::{Event, Instant, Jitter, Outcome, Policy};
+
+/// A day.
+pub const DAY: Duration = Duration::from_secs(86_400);
+
+/// What is simulated.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Decides all that is random: the same seed gives the same life, byte for byte
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How long the service is kept alive before it is stopped
+    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    days: u32,
+    /// Where the timeline is drawn
+    #[arg(long, default_value = "target/simulation.svg")]
+    svg: PathBuf,
+    /// Options of supervisor, to the end of the line: --policy --timeout 5 --max-restarts 3
+    #[arg(long, num_args = 0.., allow_hyphen_values = true, value_name = "OPTIONS")]
+    policy: Vec<OsString>,
+}
+
+/// One simulated life.
+pub struct Life {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Where its time went.
+    pub ledger: Ledger,
+    /// How many facts the machine was told.
+    pub events: u64,
+}
+
+/// Simulates, tells and draws.
+pub fn run(options: Options) -> ExitCode {
+    let policy = match supervisor_cli::policy(options.policy) {
+        Ok(policy) => policy,
+        Err(message) => {
+            eprintln!("xtask: --policy: {message}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let begun = WallClock::now();
+    let life = live(policy, options.seed, DAY * options.days);
+    let took = begun.elapsed();
+    println!("{}", summary(&life));
+    let drawing = svg::timeline(&life.ledger, &format!("seed {}, {} days", options.seed, options.days));
+    if let Err(error) = std::fs::write(&options.svg, drawing) {
+        eprintln!("xtask: --svg {}: {error}", options.svg.display());
+        return ExitCode::FAILURE;
+    }
+    println!("timeline            {}", options.svg.display());
+    // On standard error: what the clock on the wall says is not the same each time.
+    let virtual_years = life.ledger.end().since_origin().as_secs_f64() / 365.25 / DAY.as_secs_f64();
+    let took = took.as_secs_f64();
+    eprintln!(
+        "{:.1} virtual years a second, {:.1} million events a second",
+        virtual_years / took,
+        life.events as f64 / took / 1e6
+    );
+    ExitCode::SUCCESS
+}
+
+/// Keeps a random service alive for so long.
+pub fn live(mut policy: Policy, seed: u64, span: Duration) -> Life {
+    policy.backoff.jitter = Jitter { seed, ..policy.backoff.jitter };
+    let service = Service { seed };
+    let stop = (Instant::ORIGIN + span, Event::Stop);
+    let mut world = SimBackend::new(|run| service.behaviour(run), [stop]);
+    let mut ledger = Ledger::default();
+    let outcome = supervisor_core::run(policy, &mut world, |at, notice| ledger.enter(at, notice));
+    Life { outcome, events: world.events(), ledger }
+}
+
+fn summary(Life { outcome, ledger, events }: &Life) -> String {
+    let total = ledger.end().since_origin();
+    let share = |phase| 100.0 * ledger.spent(phase).as_secs_f64() / total.as_secs_f64();
+    let mut lines = vec![
+        format!("simulated           {}", human(total)),
+        format!("availability        {:.4} %", share(Phase::Up)),
+        format!("starts              {} ({} failed)", ledger.starts, ledger.failed_starts),
+        format!("restarts            {}", ledger.restarts),
+        format!("exits               {}", ledger.exits),
+        format!("hangs               {}", ledger.hangs),
+        format!("kills               {}", ledger.kills),
+        format!("longest outage      {}", human(ledger.longest_outage())),
+    ];
+    let spent = |(words, phase)| format!("{words} {} ({:.4} %)", human(ledger.spent(phase)), share(phase));
+    lines.extend(
+        [
+            ("lost to starting   ", Phase::Starting),
+            ("lost to silence    ", Phase::Silent),
+            ("lost to stopping   ", Phase::Ending),
+            ("lost to backoff    ", Phase::BackingOff),
+        ]
+        .map(spent),
+    );
+    lines.push(format!("events              {events}"));
+    lines.push(format!("outcome             {outcome:?}"));
+    lines.join("\n")
+}
+
+/// The two largest units that say something.
+fn human(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..60 => format!("{:.3} s", duration.as_secs_f64()),
+        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_words_and_the_same_drawing() {
+        let told = |seed| {
+            let life = live(Policy::default(), seed, DAY * 3);
+            (summary(&life), svg::timeline(&life.ledger, "a life"))
+        };
+        assert_eq!(told(1), told(1));
+        assert_ne!(told(1), told(2));
+    }
+}
