@@ -276,6 +276,7 @@ fn asked() -> Receiver<()> {
 }
 
 /// Starts a process that will stay, and returns once it will notice a signal.
+#[expect(clippy::zombie_processes, reason = "that it is left behind is the point")]
 fn leave_behind(reaction: Reaction) {
     let pause = match reaction {
         Reaction::Stays => "for ever".to_owned(),

@@ -108,6 +108,8 @@ fn is_digits(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::os::unix::ffi::OsStringExt;
 
     #[test]
     fn seconds_are_decimal_numbers() {
@@ -168,6 +170,59 @@ mod tests {
         }
         for text in ["", "SIG", "TERMINATE", "0", "-1", "99"] {
             assert!(signal(text.into()).unwrap_err().contains("QUIT"), "{text}");
+        }
+    }
+
+    /// Text that looks like a value, and text that does not.
+    fn any_text() -> impl Strategy<Value = OsString> {
+        prop_oneof![
+            "[-+]?[0-9]{0,22}[.,]?[0-9]{0,12}(e[0-9]{1,3}|s)?".prop_map(OsString::from),
+            "(SIG|sig)?[A-Za-z0-9+-]{0,8}".prop_map(OsString::from),
+            any::<String>().prop_map(OsString::from),
+            proptest::collection::vec(any::<u8>(), 0..8).prop_map(OsString::from_vec),
+        ]
+    }
+
+    fn decimal_text(whole: u64, billionths: u32) -> OsString {
+        format!("{whole}.{billionths:09}").into()
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_value_panic(text in any_text()) {
+            let _ = (seconds(text.clone()), seconds_above_zero(text.clone()), fraction(text.clone()));
+            let _ = (count(text.clone()), signal(text.clone()), restart(text.clone()));
+            let _ = (switch(text.clone()), verbosity(text));
+        }
+
+        #[test]
+        fn what_is_refused_is_told_in_one_line(text in any_text()) {
+            for refusal in [seconds(text.clone()).err(), fraction(text.clone()).err(), signal(text).err()] {
+                prop_assert!(refusal.is_none_or(|message| !message.is_empty() && !message.contains('\n')));
+            }
+        }
+
+        #[test]
+        fn seconds_are_read_as_they_are_written(whole: u64, billionths in 0..1_000_000_000u32) {
+            prop_assert_eq!(seconds(decimal_text(whole, billionths)), Ok(Duration::new(whole, billionths)));
+        }
+
+        #[test]
+        fn fractions_are_read_as_they_are_written(parts in 0..=1_000_000_000u32) {
+            prop_assert_eq!(fraction(decimal_text(u64::from(parts) / BILLION, parts % BILLION as u32)), Ok(parts));
+        }
+
+        #[test]
+        fn counts_are_read_as_they_are_written(times: u32) {
+            prop_assert_eq!(count(times.to_string().into()), Ok(Limit::Times(times)));
+        }
+
+        #[test]
+        fn signals_are_read_as_they_are_written(number in 1..32i32) {
+            let known = Signal::try_from(number).unwrap();
+            for text in [known.as_str(), known.as_str().trim_start_matches("SIG"), &number.to_string()] {
+                prop_assert_eq!(signal(text.into()), Ok(known));
+            }
         }
     }
 }
