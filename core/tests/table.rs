@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 use supervisor_core::{
-    Action, Backoff, End, Event, ExitStatus, GiveUp, Instant, Jitter, Limit, Observation, Outcome, Policy, Restart,
-    RunId, Signal, StartFailure, StartFailureKind, Supervisor, Watchdog,
+    Action, Backoff, End, Event, ExitStatus, GiveUp, Instant, Jitter, Limit, Notice, Observation, Outcome, Policy,
+    Restart, RunId, Signal, StartFailure, StartFailureKind, Supervisor, Watchdog,
 };
 
 /// Seconds after the origin.
@@ -495,4 +495,77 @@ fn jitter_stretches_by_its_share_at_most() {
     assert_ne!(other.delay(0, 0), backoff.delay(0, 0));
     let longest = Backoff { factor: Duration::MAX, ..backoff };
     assert_eq!(longest.delay(0, 1), Duration::MAX);
+}
+
+/// The first outputs of SplitMix64 for the seeds 0 and 1, as published with the algorithm.
+#[test]
+fn jitter_is_drawn_by_splitmix64() {
+    let factor = Duration::from_nanos(1 << 32);
+    let extra = |seed, draw| {
+        let jitter = Jitter { parts_per_billion: 1_000_000_000, seed };
+        Backoff { factor, ceiling: None, jitter }.delay(0, draw) - factor
+    };
+    assert_eq!(extra(0, 0), Duration::from_nanos(0xe220_a839));
+    assert_eq!(extra(1, 0), Duration::from_nanos(0x910a_2dec));
+    assert_eq!(extra(5, 4), extra(1, 0));
+}
+
+/// What is told of each fact, in order.
+#[track_caller]
+fn tells(policy: Policy, facts: &[(Instant, Event, Vec<Notice>)]) {
+    let (mut supervisor, _) = Supervisor::start(policy);
+    for (number, (now, event, notices)) in facts.iter().enumerate() {
+        let step = supervisor.handle_event(*event, *now);
+        assert_eq!(step.notices.iter().collect::<Vec<_>>(), *notices, "notices of row {number}, {event:?}");
+        assert_eq!(step.notices.is_empty(), notices.is_empty());
+    }
+}
+
+#[test]
+fn the_first_heartbeat_is_told_as_such() {
+    let found = |second| saw(R1, Observation::Changed { at: at(second) });
+    tells(
+        usual(),
+        &[
+            (at(0), started(R1), vec![Notice::Started { run: R1, pid: 100 }]),
+            (at(20), Event::Elapsed, vec![]),
+            (at(20), found(15), vec![Notice::FirstHeartbeat { run: R1, ago: secs(5) }]),
+            (at(35), Event::Elapsed, vec![]),
+            (at(35), found(33), vec![Notice::Heartbeat { run: R1, ago: secs(2) }]),
+            (at(53), Event::Elapsed, vec![]),
+            (
+                at(53),
+                saw(R1, Observation::Unchanged),
+                vec![Notice::Hung { run: R1, silence: secs(20), grace_period: secs(5) }],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn surviving_sigkill_is_told_after_a_second() {
+    let killing = Notice::Killing { run: R1, cause: supervisor_core::KillCause::GracePeriodOver };
+    let surviving = |since| vec![Notice::Surviving { run: R1, since: Duration::from_millis(since) }];
+    tells(
+        usual(),
+        &[
+            (at(0), started(R1), vec![Notice::Started { run: R1, pid: 100 }]),
+            (at(1), Event::Stop, vec![Notice::Stopping { run: R1, grace_period: secs(5) }]),
+            (at(6), Event::Elapsed, vec![killing]),
+            (millis(6_100), Event::Elapsed, vec![]),
+            (millis(6_999), Event::Elapsed, vec![]),
+            (millis(8_000), Event::Elapsed, surviving(2_000)),
+        ],
+    );
+}
+
+#[test]
+fn exactly_a_second_of_survival_is_told() {
+    let (mut supervisor, _) = Supervisor::start(usual());
+    for (now, event) in [(at(0), started(R1)), (at(1), Event::Stop), (at(6), Event::Elapsed)] {
+        let _ = supervisor.handle_event(event, now);
+    }
+    let step = supervisor.handle_event(Event::Elapsed, at(7));
+    assert_eq!(format!("{:?}", step.notices), "[Surviving { run: RunId(1), since: 1s }]");
+    assert_eq!(R1.to_string(), "run 1");
 }
