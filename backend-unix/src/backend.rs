@@ -1,8 +1,8 @@
 //! The backend: orders become system calls, and what the kernel tells becomes events.
 
 use crate::clock::SystemClock;
-use crate::heartbeat::Heartbeat;
 use crate::linux;
+use crate::looker::{Looker, Question};
 use crate::notice::{Named, Target, UnixNotice};
 use crate::process::Process;
 use crate::reap::{Found, next_change};
@@ -37,7 +37,7 @@ pub struct UnixBackend<R> {
     stop_signal: Number,
     hang_signal: Number,
     signals: Signals,
-    heartbeat: Heartbeat<SystemClock>,
+    looker: Looker,
     main: Main,
     tree: Tree,
     events: VecDeque<Event>,
@@ -60,7 +60,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
     /// Prepares to run a command. `report` is told what the backend does and meets.
     ///
     /// # Errors
-    /// `InvalidInput` for a command that cannot be written down, and those of prctl(2).
+    /// `InvalidInput` for a command that cannot be written down, and those of prctl(2) and eventfd(2).
     pub fn new(config: Config, signals: Signals, mut report: R) -> io::Result<UnixBackend<R>> {
         linux::become_subreaper()?;
         let (tree, visible) = Tree::new();
@@ -72,7 +72,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             stop_signal: config.stop_signal,
             hang_signal: config.hang_signal,
             signals,
-            heartbeat: Heartbeat::new(config.heartbeat_file, SystemClock),
+            looker: Looker::new(config.heartbeat_file)?,
             main: Main::None,
             tree,
             events: VecDeque::new(),
@@ -82,12 +82,13 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
 
     fn sleep(&self, until: Option<Instant>) {
         let timeout = until.map(|until| until - self.now());
+        let answered = PollFd::new(self.looker.answered(), PollFlags::POLLIN);
         match &self.main {
             Main::Starting { spawned, .. } => {
                 let exec_result = PollFd::new(spawned.exec_result.as_fd(), PollFlags::POLLIN);
-                self.signals.sleep(&mut [exec_result], timeout);
+                self.signals.sleep(&mut [answered, exec_result], timeout);
             }
-            Main::None | Main::Alive { .. } | Main::Ended { .. } => self.signals.sleep(&mut [], timeout),
+            Main::None | Main::Alive { .. } | Main::Ended { .. } => self.signals.sleep(&mut [answered], timeout),
         }
     }
 
@@ -107,6 +108,17 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
                 });
                 self.main = Main::None;
                 self.events.push_back(Event::StartFailed { run, failure });
+            }
+        }
+    }
+
+    fn take_answers(&mut self) {
+        while let Some(answer) = self.looker.take() {
+            if let Some(error) = answer.error {
+                (self.report)(UnixNotice::HeartbeatUnreadable { error });
+            }
+            if let Question::During(run) = answer.to {
+                self.events.push_back(Event::Observed { run, observation: answer.observation });
             }
         }
     }
@@ -186,7 +198,8 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
     }
 
     fn start(&mut self, run: RunId, restarts: u32) {
-        self.heartbeat.begin(|error| (self.report)(UnixNotice::HeartbeatUnreadable { error }));
+        self.looker.before_start();
+        self.take_answers();
         self.tree.begin();
         match self.image.spawn(restarts, &self.signals) {
             Ok(spawned) => self.main = Main::Starting { run, spawned },
@@ -213,8 +226,7 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
     }
 
     fn look(&mut self, run: RunId) {
-        let observation = self.heartbeat.look(|error| (self.report)(UnixNotice::HeartbeatUnreadable { error }));
-        self.events.push_back(Event::Observed { run, observation });
+        self.looker.look(run);
     }
 
     fn wait(&mut self, until: Option<Instant>) -> Event {
@@ -224,6 +236,7 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
             }
             self.sleep(until);
             self.take_exec_result();
+            self.take_answers();
             if self.events.is_empty() {
                 // Only now, so that what is told of the command comes after its start.
                 self.take_signals();

@@ -11,6 +11,7 @@ mod backend;
 mod clock;
 mod heartbeat;
 mod linux;
+mod looker;
 mod notice;
 mod process;
 mod reap;

@@ -10,6 +10,7 @@ use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::time::Duration;
 use supervisor_backend_unix::{Command, Config, Signal};
 use supervisor_core::{Backoff, Jitter, Limit, Policy, Restart, Watchdog};
@@ -266,11 +267,22 @@ fn heartbeat_file(path: &Path, watchdog: Watchdog) -> Result<PathBuf, Refusal> {
     }
     let absolute = std::path::absolute(path)
         .map_err(|error| cannot_work(format!("--heartbeat-file {}: give an absolute path: {error}", path.display())))?;
-    if watchdog != Watchdog::Off && absolute.is_dir() {
+    if watchdog != Watchdog::Off && is_directory(&absolute) {
         let path = path.display();
         return Err(cannot_work(format!("--heartbeat-file {path}: is a directory; give the path of a file")));
     }
     Ok(absolute)
+}
+
+/// Whether there is a directory. A file system that does not answer soon has none.
+fn is_directory(path: &Path) -> bool {
+    let (teller, told) = mpsc::channel();
+    let path = path.to_owned();
+    // Nobody listens any more to an answer that comes late.
+    let look = move || teller.send(path.is_dir()).unwrap_or_default();
+    // Without a thread the question stays open; it is not worth failing for.
+    let asked = std::thread::Builder::new().spawn(look).is_ok();
+    asked && told.recv_timeout(Duration::from_secs(1)).unwrap_or(false)
 }
 
 /// What tells the random stretches of this supervisor from those of others.

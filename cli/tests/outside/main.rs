@@ -1,5 +1,6 @@
 //! Tests from outside: the real binary, real commands, and what a person could see of them.
 
+mod dead_file_system;
 mod environment;
 mod exit_codes;
 mod hang;

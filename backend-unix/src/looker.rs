@@ -1,0 +1,141 @@
+//! Looks at the heartbeat file in a thread of its own: a file system that never answers blocks nobody else.
+
+use crate::clock::SystemClock;
+use crate::heartbeat::Heartbeat;
+use rustix::event::{EventfdFlags, eventfd};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant as Clock};
+use supervisor_core::{Observation, RunId};
+
+/// A start waits no longer than this for a look at what is there before it.
+const START_WAITS: Duration = Duration::from_secs(1);
+/// More than a look needs.
+const STACK: usize = 128 * 1024;
+
+/// Asks, and takes the answers.
+pub(crate) struct Looker {
+    eye: Arc<Eye>,
+    answers: Receiver<Answer>,
+    /// Answers that came while another was waited for.
+    early: VecDeque<Answer>,
+    thread: Thread,
+    /// Questions without an answer so far.
+    open: usize,
+}
+
+/// What an answer says.
+pub(crate) struct Answer {
+    pub to: Question,
+    pub observation: Observation,
+    /// Why the file has become unreadable, if it has.
+    pub error: Option<io::Error>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Question {
+    /// What is there before a start?
+    Before,
+    /// What has changed?
+    During(RunId),
+}
+
+enum Thread {
+    NotStarted,
+    Started(Sender<Question>),
+}
+
+/// What looks, be it in its own thread or, where none can be had, in the one that asks.
+struct Eye {
+    heartbeat: Mutex<Heartbeat<SystemClock>>,
+    answers: Sender<Answer>,
+    /// Becomes readable with each answer: eventfd(2).
+    answered: OwnedFd,
+}
+
+impl Eye {
+    fn answer(&self, question: Question) {
+        let mut error = None;
+        let mut heartbeat = self.heartbeat.lock().unwrap_or_else(PoisonError::into_inner);
+        let observation = match question {
+            Question::Before => {
+                heartbeat.begin(|failed| error = Some(failed));
+                Observation::Unchanged
+            }
+            Question::During(_) => heartbeat.look(|failed| error = Some(failed)),
+        };
+        drop(heartbeat);
+        // Nobody listens any more only when the process ends.
+        let _ = self.answers.send(Answer { to: question, observation, error });
+        let _ = rustix::io::write(&self.answered, &1u64.to_ne_bytes());
+    }
+}
+
+impl Looker {
+    /// # Errors
+    /// Those of eventfd(2).
+    pub fn new(path: PathBuf) -> io::Result<Looker> {
+        let (sender, answers) = channel();
+        let answered = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let heartbeat = Mutex::new(Heartbeat::new(path, SystemClock));
+        let eye = Arc::new(Eye { heartbeat, answers: sender, answered });
+        Ok(Looker { eye, answers, early: VecDeque::new(), thread: Thread::NotStarted, open: 0 })
+    }
+
+    /// Readable when there is an answer to take.
+    pub fn answered(&self) -> BorrowedFd<'_> {
+        self.eye.answered.as_fd()
+    }
+
+    /// Takes the file as it is before a start. A file system that does not answer delays the start only so long.
+    pub fn before_start(&mut self) {
+        let is_stuck = self.open > 0;
+        self.ask(Question::Before);
+        let deadline = Clock::now() + START_WAITS;
+        while !is_stuck && self.early.iter().all(|answer| answer.to != Question::Before) {
+            match self.answers.recv_timeout(deadline.saturating_duration_since(Clock::now())) {
+                Ok(answer) => self.early.push_back(answer),
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Looks what has changed.
+    pub fn look(&mut self, run: RunId) {
+        self.ask(Question::During(run));
+    }
+
+    /// The next answer, if there is one.
+    pub fn take(&mut self) -> Option<Answer> {
+        let _ = rustix::io::read(&self.eye.answered, &mut [0; 8]);
+        let answer = self.early.pop_front().or_else(|| self.answers.try_recv().ok());
+        self.open -= usize::from(answer.is_some());
+        answer
+    }
+
+    fn ask(&mut self, question: Question) {
+        self.open += 1;
+        if let Thread::NotStarted = self.thread {
+            self.start_thread();
+        }
+        match &self.thread {
+            // The thread lives as long as there is somebody to ask.
+            Thread::Started(questions) => questions.send(question).unwrap_or_default(),
+            Thread::NotStarted => self.eye.answer(question),
+        }
+    }
+
+    /// Without a thread, for now, the one that asks looks itself.
+    fn start_thread(&mut self) {
+        let (sender, questions) = channel();
+        let eye = Arc::clone(&self.eye);
+        let look = move || questions.iter().for_each(|question| eye.answer(question));
+        if std::thread::Builder::new().name("heartbeat".to_owned()).stack_size(STACK).spawn(look).is_ok() {
+            self.thread = Thread::Started(sender);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The heartbeat file lies on a file system that never answers: only the hang detection suffers. The look before
+//! the first start is stuck already, and all that follow wait behind it.
+
+use crate::support::{Place, Supervised, wait_for_file};
+use std::process::Command;
+
+/// Mounts a FUSE file system that nobody serves, in a mount namespace of its own, and executes the rest of the line.
+/// See fuse(4): the first request waits for an answer to FUSE_INIT that never comes.
+const MOUNT: &str = r#"
+import ctypes, os, sys
+fuse = os.open("/dev/fuse", os.O_RDWR)
+os.set_inheritable(fuse, True)
+options = f"fd={fuse},rootmode=40000,user_id=0,group_id=0".encode()
+if ctypes.CDLL(None, use_errno=True).mount(b"dead", b"dead", b"fuse", 0, options) != 0:
+    sys.exit("mount: " + os.strerror(ctypes.get_errno()))
+os.execvp(sys.argv[1], sys.argv[1:])
+"#;
+
+fn on_a_dead_file_system(place: &Place, words: &[&str]) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "python3", "-c", MOUNT]).args(words);
+    command.current_dir(place.path(""));
+    command
+}
+
+/// Starts the supervisor, or says why it cannot be tried here.
+fn start(place: &Place, options: &[&str], script: &str) -> Option<Supervised> {
+    std::fs::create_dir(place.path("dead")).unwrap();
+    let trial = on_a_dead_file_system(place, &["true"]).output();
+    if !trial.as_ref().is_ok_and(|trial| trial.status.success()) {
+        eprintln!("SKIPPED: no FUSE file system can be mounted here: {trial:?}");
+        return None;
+    }
+    let mut words = vec![env!("CARGO_BIN_EXE_supervisor"), "--heartbeat-file", "dead/heartbeat.txt"];
+    words.extend(options);
+    words.extend(["sh", "-c", script]);
+    Some(Supervised::start(on_a_dead_file_system(place, &words)))
+}
+
+#[test]
+fn an_exit_is_noticed() {
+    let place = Place::new();
+    let Some(mut supervised) = start(&place, &["--timeout", "0.2", "--restart", "never"], "sleep 1.5; exit 3") else {
+        return;
+    };
+    supervised.wait_for_line("started");
+    assert_eq!(supervised.end().code, Some(3));
+}
+
+#[test]
+fn a_stop_works_while_a_look_is_stuck() {
+    let place = Place::new();
+    let Some(supervised) = start(&place, &["--timeout", "0.1"], "echo > here; exec sleep 1000") else { return };
+    wait_for_file(&place.path("here"));
+    supervised.signal("TERM");
+    assert_eq!(supervised.end().code, Some(0));
+}
+
+#[test]
+fn a_kill_works_while_a_look_is_stuck() {
+    let place = Place::new();
+    let script = "trap '' TERM; echo > here; while :; do sleep 0.05; done";
+    let Some(supervised) = start(&place, &["--timeout", "0.1", "--grace-period", "0.5"], script) else { return };
+    wait_for_file(&place.path("here"));
+    supervised.signal("TERM");
+    assert_eq!(supervised.end().code, Some(137));
+}
+
+#[test]
+fn restarts_go_on() {
+    let place = Place::new();
+    let options = ["--timeout", "0.1", "--backoff-factor", "0", "--max-restarts", "3"];
+    let Some(supervised) = start(&place, &options, "echo >> runs; sleep 0.3; exit 4") else { return };
+    assert_eq!(supervised.end().code, Some(4));
+    assert_eq!(place.read("runs").lines().count(), 4);
+}
