@@ -1,6 +1,7 @@
 //! The backend: orders become system calls, and what the kernel tells becomes events.
 
 use crate::clock::SystemClock;
+use crate::guard::Guard;
 use crate::linux;
 use crate::looker::{Looker, Question};
 use crate::notice::{Named, Target, UnixNotice};
@@ -40,8 +41,16 @@ pub struct UnixBackend<R> {
     looker: Looker,
     main: Main,
     tree: Tree,
+    protection: Protection,
     events: VecDeque<Event>,
     report: R,
+}
+
+/// Who clears the tree if this process is killed.
+enum Protection {
+    Guard(Guard),
+    /// The kernel: with the first process of a pid namespace all others end. Or nobody: there is no guard to be had.
+    NoGuard,
 }
 
 /// The main process of the current run.
@@ -63,6 +72,11 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
     /// `InvalidInput` for a command that cannot be written down, and those of prctl(2) and eventfd(2).
     pub fn new(config: Config, signals: Signals, mut report: R) -> io::Result<UnixBackend<R>> {
         linux::become_subreaper()?;
+        let protection = protect().unwrap_or_else(|error| {
+            report(UnixNotice::Unguarded { error });
+            Protection::NoGuard
+        });
+        // After the guard was forked, so that it is a stranger to the tree.
         let (tree, visible) = Tree::new();
         if let Err(error) = visible {
             report(UnixNotice::ProcessesInvisible { error });
@@ -75,6 +89,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             looker: Looker::new(config.heartbeat_file)?,
             main: Main::None,
             tree,
+            protection,
             events: VecDeque::new(),
             report,
         })
@@ -202,7 +217,12 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
         self.take_answers();
         self.tree.begin();
         match self.image.spawn(restarts, &self.signals) {
-            Ok(spawned) => self.main = Main::Starting { run, spawned },
+            Ok(spawned) => {
+                if let Protection::Guard(guard) = &self.protection {
+                    guard.watch(raw(spawned.pid));
+                }
+                self.main = Main::Starting { run, spawned };
+            }
             Err(error) => {
                 let failure = failure(error.raw_os_error().unwrap_or_default());
                 self.events.push_back(Event::StartFailed { run, failure });
@@ -247,6 +267,15 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
             }
         }
     }
+}
+
+/// A guard sees by `/proc` alone.
+fn protect() -> io::Result<Protection> {
+    let is_first_of_namespace = std::process::id() == 1;
+    if is_first_of_namespace || linux::proc_is_ours().is_err() {
+        return Ok(Protection::NoGuard);
+    }
+    Guard::start().map(Protection::Guard)
 }
 
 fn named(pid: i32) -> Named {

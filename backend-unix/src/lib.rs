@@ -9,6 +9,7 @@ compile_error!("only Linux has what this backend needs to keep hold of a process
 
 mod backend;
 mod clock;
+mod guard;
 mod heartbeat;
 mod linux;
 mod looker;

@@ -58,6 +58,11 @@ pub enum UnixNotice {
         /// Why.
         error: io::Error,
     },
+    /// There is no guard, so that what the command starts lives on if this process is killed. Told once.
+    Unguarded {
+        /// Why.
+        error: io::Error,
+    },
 }
 
 /// Who gets a signal.

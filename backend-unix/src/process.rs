@@ -11,11 +11,12 @@ use std::{fs, io};
 pub(crate) struct Process {
     pub pid: i32,
     pub name: String,
+    pub parent: i32,
     pub group: i32,
     state: char,
     threads: u32,
     /// In clock ticks since boot: together with the pid it names a process for ever.
-    start_time: u64,
+    pub start_time: u64,
 }
 
 impl Process {
@@ -35,6 +36,7 @@ impl Process {
             pid,
             name: name.to_owned(),
             state: fields.first()?.chars().next()?,
+            parent: fields.get(1)?.parse().ok()?,
             group: fields.get(2)?.parse().ok()?,
             threads: fields.get(17)?.parse().ok()?,
             start_time: fields.get(19)?.parse().ok()?,

@@ -1,5 +1,6 @@
 //! Starts the command: fork, put everything in order in the child, execute.
 
+use crate::guard::{MARK, mark};
 use crate::linux;
 use crate::signals::Signals;
 use nix::libc;
@@ -23,7 +24,7 @@ pub struct Command {
     pub program: OsString,
     /// Its arguments, without the name of the program.
     pub arguments: Vec<OsString>,
-    /// All of its environment but `SUPERVISED_RESTARTS`.
+    /// All of its environment but `SUPERVISED_RESTARTS`, and `SUPERVISED_BY`, to which this supervisor is added.
     pub environment: Vec<(OsString, OsString)>,
 }
 
@@ -47,11 +48,16 @@ impl Image {
     /// `InvalidInput` if a string has a NUL in it.
     pub fn new(command: &Command) -> io::Result<Image> {
         let arguments = std::iter::once(&command.program).chain(&command.arguments);
-        let environment = command.environment.iter().filter(|(name, _)| name != RESTARTS);
+        let environment = command.environment.iter().filter(|(name, _)| name != RESTARTS && name != MARK);
+        let inherited =
+            command.environment.iter().find(|(name, _)| name == MARK).map_or(OsStr::new(""), |(_, mark)| mark);
         Ok(Image {
             paths: candidates(command).into_iter().map(c_string).collect::<io::Result<_>>()?,
             arguments: arguments.map(|argument| c_string(argument.clone())).collect::<io::Result<_>>()?,
-            environment: environment.map(|(name, value)| assignment(name, value)).collect::<io::Result<_>>()?,
+            environment: environment
+                .map(|(name, value)| assignment(name, value))
+                .chain([assignment(OsStr::new(MARK), &mark(inherited))])
+                .collect::<io::Result<_>>()?,
         })
     }
 

@@ -138,6 +138,9 @@ impl Reporter {
             UnixNotice::ProcessesInvisible { error } => {
                 warn!("only the process group of the command can be signalled: cannot see processes: {error}");
             }
+            UnixNotice::Unguarded { error } => {
+                warn!("if the supervisor is killed, what the command started may live on: no guard: {error}");
+            }
         }
     }
 

@@ -4,6 +4,7 @@ mod dead_file_system;
 mod environment;
 mod exit_codes;
 mod hang;
+mod killed;
 mod leftovers;
 mod log;
 mod python;

@@ -1,0 +1,86 @@
+//! The supervisor is killed by SIGKILL: nothing of its command outlives it.
+
+use crate::support::{Place, is_alive, wait_for_file, wait_until};
+
+/// Starts the supervisor on a script that writes pids into the file `pids` and then creates `ready`, kills the
+/// supervisor, and waits for the end of all those processes.
+fn nothing_outlives(options: &[&str], script: &str, count: usize) {
+    let place = Place::new();
+    let supervised = place.start(options, script);
+    wait_for_file(&place.path("ready"));
+    let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
+    assert_eq!(pids.len(), count);
+    assert!(pids.iter().all(|&pid| is_alive(pid)));
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", supervised.pid())).unwrap();
+    supervised.signal("KILL");
+    for pid in pids {
+        wait_until(&format!("{pid} is gone"), || !is_alive(pid));
+    }
+    for pid in children.split_whitespace().map(|pid| pid.parse().unwrap()) {
+        wait_until(&format!("child {pid} is gone"), || !is_alive(pid));
+    }
+}
+
+const READY: &str = "echo $$ >> pids; echo > ready; while :; do sleep 0.05; done";
+
+#[test]
+fn the_command_does_not() {
+    nothing_outlives(&["--no-heartbeat"], READY, 1);
+}
+
+#[test]
+fn children_in_the_background_do_not() {
+    let script = format!("for i in 1 2 3; do sleep 1000 & echo $! >> pids; done; {READY}");
+    nothing_outlives(&["--no-heartbeat"], &script, 4);
+}
+
+#[test]
+fn a_daemon_in_a_session_of_its_own_does_not() {
+    let daemon = "(setsid sh -c 'trap \"\" TERM HUP; echo $$ >> pids; echo > up; while :; do sleep 0.05; done' &)";
+    let script = format!("{daemon}; while ! [ -e up ]; do sleep 0.01; done; {READY}");
+    nothing_outlives(&["--no-heartbeat"], &script, 2);
+}
+
+#[test]
+fn a_group_that_has_lost_its_environment_does_not() {
+    let script = format!("env -i PATH=$PATH sleep 1000 & echo $! >> pids; {READY}");
+    nothing_outlives(&["--no-heartbeat"], &script, 2);
+}
+
+#[test]
+fn a_supervisor_below_does_not() {
+    let below = format!(
+        "{} --no-heartbeat sh -c '(setsid sh -c \"echo \\$\\$ >> pids; echo > up; exec sleep 1000\" &); exec sleep 1000'",
+        env!("CARGO_BIN_EXE_supervisor")
+    );
+    let script = format!("{below} & echo $! >> pids; while ! [ -e up ]; do sleep 0.01; done; {READY}");
+    nothing_outlives(&["--no-heartbeat"], &script, 3);
+}
+
+/// Somebody else's process that only looks similar is left alone.
+#[test]
+fn others_do() {
+    let place = Place::new();
+    let mut other = std::process::Command::new("sleep").arg("1000").env("SUPERVISED_BY", "1.1").spawn().unwrap();
+    let mut supervised = place.start(&["--no-heartbeat"], "exec sleep 1000");
+    let command = supervised.command_pid();
+    supervised.signal("KILL");
+    wait_until("the command is gone", || !is_alive(command));
+    assert!(other.try_wait().unwrap().is_none());
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
+
+/// The guard leaves with the supervisor.
+#[test]
+fn no_guard_stays_behind() {
+    let place = Place::new();
+    let supervised = place.start(&["--no-heartbeat"], "echo > ready; exec sleep 1000");
+    wait_for_file(&place.path("ready"));
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", supervised.pid())).unwrap();
+    let children: Vec<i32> = children.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+    assert_eq!(children.len(), 2, "the guard and the command");
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+    assert!(children.iter().all(|&pid| !is_alive(pid)));
+}
