@@ -35,14 +35,18 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The policy that options of `supervisor` ask for, the environment's included.
+/// The policy that options of `supervisor` ask for, those in the environment included.
 ///
 /// # Errors
 /// What is wrong with them, in one line.
 pub fn policy(options: impl IntoIterator<Item = OsString>) -> Result<Policy, String> {
-    let line = ["supervisor".into()].into_iter().chain(options).chain(["--".into(), "true".into()]);
+    const NO_COMMAND: &str = "no command";
+    let line = ["supervisor".into()].into_iter().chain(options).chain(["--".into(), NO_COMMAND.into()]);
     match options::read(line, []) {
-        Ok(Request::Supervise(settings)) => Ok(settings.policy),
+        Ok(Request::Supervise(settings)) if settings.backend.command.program == NO_COMMAND => Ok(settings.policy),
+        Ok(Request::Supervise(settings)) => {
+            Err(format!("{} is not an option", settings.backend.command.program.display()))
+        }
         Ok(Request::Show(text)) => Err(text),
         Err(refusal) => Err(refusal.message),
     }

@@ -460,7 +460,7 @@ fn lateness() -> impl Strategy<Value = Duration> {
     ]
 }
 
-/// Changes between the last sign of life and now; a time stamp may also lie a little before both, or in the future.
+/// Changes between the last sign of life and now; a time stamp may also lie a little before both.
 fn observation(since: Instant, now: Instant) -> impl Strategy<Value = Observation> {
     let at = (0..=8u32, 0..=1u32).prop_map(move |(eighths, tick)| {
         let at = since + (now - since) * eighths / 8;

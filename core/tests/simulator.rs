@@ -1,7 +1,7 @@
 //! The simulator: what it does with one script, moment by moment.
 
 use std::time::Duration;
-use supervisor_core::sim::{Behaviour, Heartbeats, Ledger, Phase, Reaction, SimBackend, Stamps};
+use supervisor_core::sim::{Behaviour, Heartbeats, Ledger, Phase, Reaction, Service, SimBackend, Stamps};
 use supervisor_core::{
     Backend, Event, ExitStatus, Instant, Limit, Notice, Observation, Outcome, Policy, RunId, Signal, StartFailure,
     StartFailureKind, Watchdog, run,
@@ -201,4 +201,39 @@ fn a_ledger_knows_a_stop_in_each_phase() {
     };
     let told = story(&[started, (3, exited), backing_off, done(4)]);
     assert_eq!(told, (1, 1, vec![starting, up, (Phase::BackingOff, secs(1))]));
+    // During the start that follows the backoff.
+    let told =
+        story(&[started, (3, exited), backing_off, stopping(14), (15, Notice::Started { run: R1, pid: 1 }), done(16)]);
+    let waited = (Phase::BackingOff, secs(9));
+    assert_eq!(told, (2, 2, vec![starting, up, waited, (Phase::Starting, secs(2)), (Phase::Ending, secs(2))]));
+}
+
+/// Ten thousand runs of one service: each kind of trouble comes as often as it should, and nothing is out of bounds.
+#[test]
+fn a_service_has_every_kind_of_trouble() {
+    let service = Service { seed: 42 };
+    let runs: Vec<Behaviour> = (1..=10_000).map(|run| service.behaviour(RunId(run))).collect();
+    let share = |is: &dyn Fn(&Behaviour) -> bool| runs.iter().filter(|run| is(run)).count();
+    let about = |count: usize, expected: usize| assert!(count.abs_diff(expected) < expected / 5, "{count}, {expected}");
+    about(share(&|run| run.start_failure.is_some()), 200);
+    about(share(&|run| run.exit.is_none()), 3_333);
+    about(share(&|run| matches!(run.exit, Some((_, ExitStatus::Signal(11))))), 2_222);
+    about(share(&|run| run.stamps == Stamps::Doubted), 1_000);
+    about(share(&|run| !run.look_takes.is_zero()), 1_000);
+    about(share(&|run| run.when_asked == Reaction::Stays), 2_000);
+    about(share(&|run| run.leftover.is_some()), 1_428);
+
+    let bounds = |of: &dyn Fn(&Behaviour) -> Option<u64>| {
+        (runs.iter().filter_map(of).min().unwrap(), runs.iter().filter_map(of).max().unwrap())
+    };
+    let code = |run: &Behaviour| match run.exit {
+        Some((_, ExitStatus::Code(code))) => Some(code.into()),
+        _ => None,
+    };
+    assert_eq!(bounds(&code), (1, 100));
+    let (fastest, slowest) = bounds(&|run| Some(run.heartbeats.every.as_millis() as u64));
+    assert!((500..600).contains(&fastest) && (5_400..5_500).contains(&slowest), "{fastest} {slowest}");
+    let (shortest, longest) = bounds(&|run| Some(run.heartbeats.until.as_secs()));
+    assert!(shortest == 1 && (1_000_000..1 << 20).contains(&longest), "{shortest} {longest}");
+    about(share(&|run| run.heartbeats.until >= secs(1 << 10)), 5_000);
 }

@@ -2,11 +2,12 @@
 
 use crate::svg;
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant as WallClock};
 use supervisor_core::sim::{Ledger, Phase, Service, SimBackend};
-use supervisor_core::{Event, Instant, Jitter, Outcome, Policy};
+use supervisor_core::{Event, Instant, Jitter, Outcome, Policy, Watchdog};
 
 /// A day.
 pub const DAY: Duration = Duration::from_secs(86_400);
@@ -21,11 +22,16 @@ pub struct Options {
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     days: u32,
     /// Where the timeline is drawn
-    #[arg(long, default_value = "target/simulation.svg")]
+    #[arg(long, default_value_os_t = drawing())]
     svg: PathBuf,
     /// Options of supervisor, to the end of the line: --policy --timeout 5 --max-restarts 3
     #[arg(long, num_args = 0.., allow_hyphen_values = true, value_name = "OPTIONS")]
     policy: Vec<OsString>,
+}
+
+/// In the workspace's own target folder, wherever one stands.
+fn drawing() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/simulation.svg"))
 }
 
 /// One simulated life.
@@ -47,16 +53,22 @@ pub fn run(options: Options) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let watchdog = policy.watchdog;
     let begun = WallClock::now();
     let life = live(policy, options.seed, DAY * options.days);
     let took = begun.elapsed();
-    println!("{}", summary(&life));
+    let mut told = summary(&life);
+    if watchdog == Watchdog::Off {
+        told.push_str("\nnote                without hang detection a command that hangs counts as up");
+    }
     let drawing = svg::timeline(&life.ledger, &format!("seed {}, {} days", options.seed, options.days));
-    if let Err(error) = std::fs::write(&options.svg, drawing) {
+    // Whoever closed standard output has read enough.
+    let _ = writeln!(std::io::stdout(), "{told}\ntimeline            {}", options.svg.display());
+    let folder = options.svg.parent().map_or(Ok(()), std::fs::create_dir_all);
+    if let Err(error) = folder.and_then(|()| std::fs::write(&options.svg, drawing)) {
         eprintln!("xtask: --svg {}: {error}", options.svg.display());
         return ExitCode::FAILURE;
     }
-    println!("timeline            {}", options.svg.display());
     // On standard error: what the clock on the wall says is not the same each time.
     let virtual_years = life.ledger.end().since_origin().as_secs_f64() / 365.25 / DAY.as_secs_f64();
     let took = took.as_secs_f64();
@@ -81,7 +93,9 @@ pub fn live(mut policy: Policy, seed: u64, span: Duration) -> Life {
 
 fn summary(Life { outcome, ledger, events }: &Life) -> String {
     let total = ledger.end().since_origin();
-    let share = |phase| 100.0 * ledger.spent(phase).as_secs_f64() / total.as_secs_f64();
+    // A life may be over at once.
+    let seconds = total.as_secs_f64().max(f64::MIN_POSITIVE);
+    let share = |phase| 100.0 * ledger.spent(phase).as_secs_f64() / seconds;
     let mut lines = vec![
         format!("simulated           {}", human(total)),
         format!("availability        {:.4} %", share(Phase::Up)),

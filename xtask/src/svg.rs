@@ -9,12 +9,15 @@ const LEFT: f64 = 60.0;
 const TOP: f64 = 60.0;
 const WIDTH: f64 = 1200.0;
 const ROW: f64 = 12.0;
+/// As many days as are drawn; a life may be longer than any paper.
+const MOST_DAYS: f64 = 10_000.0;
 /// What is short is still to be seen.
 const THINNEST: f64 = 1.0;
 
 /// The account of a life as an SVG drawing (<https://www.w3.org/TR/SVG11/>).
 pub fn timeline(ledger: &Ledger, title: &str) -> String {
     let days = ledger.end().since_origin().as_secs_f64() / DAY.as_secs_f64();
+    let days = days.min(MOST_DAYS);
     let (width, height) = (LEFT + WIDTH + 20.0, TOP + ROW * days.ceil() + 30.0);
     let mut drawing = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
@@ -48,7 +51,8 @@ fn legend(drawing: &mut String) {
 
 /// One bar for each day that the period touches.
 fn bars(drawing: &mut String, period: &Period) {
-    let (mut from, to) = (period.from.since_origin(), period.to.since_origin());
+    let end = Duration::from_secs_f64(MOST_DAYS * DAY.as_secs_f64());
+    let (mut from, to) = (period.from.since_origin(), period.to.since_origin().min(end));
     while from < to {
         let day = from.as_secs() / DAY.as_secs();
         let midnight = Duration::from_secs((day + 1) * DAY.as_secs());

@@ -98,6 +98,7 @@ impl Ledger {
                 self.now = Now::Ending;
             }
             Notice::Stopping { .. } => {
+                self.close_backoff();
                 self.close(at, if self.now == Now::Up { Phase::Up } else { Phase::Starting });
                 self.now = Now::Ending;
             }
@@ -148,13 +149,19 @@ impl Ledger {
 
     /// A start is known to have worked, or not to.
     fn begun(&mut self, at: Instant) {
-        if let Now::BackingOff { delay } = self.now {
-            self.close(self.end() + delay, Phase::BackingOff);
-        }
+        self.close_backoff();
         // Where a stop came in between, the run is on its way out already.
         if self.now != Now::Ending {
             self.close(at, Phase::Starting);
             self.now = Now::Up;
+        }
+    }
+
+    /// The start was ordered when the delay was over; that is not told by itself.
+    fn close_backoff(&mut self) {
+        if let Now::BackingOff { delay } = self.now {
+            self.close(self.end() + delay, Phase::BackingOff);
+            self.now = Now::Starting;
         }
     }
 
