@@ -43,6 +43,8 @@ struct World {
     look: Look,
     /// The moment from which silence counts, in truth.
     alive_at: u8,
+    /// Whether the moment of the last heartbeat can be told.
+    undated: bool,
     /// A heartbeat since the last look, and whether its moment can be told.
     beat: Beat,
     asked: Asked,
@@ -55,6 +57,9 @@ struct World {
     started: u8,
     /// When the end of the run was decided or happened.
     ended: u8,
+    end: End,
+    /// When nothing of the last run was left.
+    over: u8,
     beats: u8,
     looks: u8,
 }
@@ -78,6 +83,17 @@ enum Beat {
     None,
     At(u8),
     Sometime,
+}
+
+/// How the main process ended, or why it had to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum End {
+    None,
+    Success,
+    Failure,
+    Hang,
+    /// It was killed.
+    Force,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -110,6 +126,7 @@ impl World {
             leftover: false,
             look: Look::None,
             alive_at: 0,
+            undated: false,
             beat: Beat::None,
             asked: Asked::No,
             killed: false,
@@ -120,6 +137,8 @@ impl World {
             restarts: 0,
             started: 0,
             ended: 0,
+            end: End::None,
+            over: 0,
             beats: 0,
             looks: 0,
         }
@@ -186,28 +205,38 @@ impl World {
             }
             Move::Started => {
                 self.main = Main::Alive;
-                (self.alive_at, self.started) = (self.tick, self.tick);
+                (self.alive_at, self.started, self.undated) = (self.tick, self.tick, false);
                 vec![Event::Started { run, pid: 1 }]
             }
             Move::StartFailed(kind) => {
                 self.main = Main::None;
+                (self.end, self.over) = (End::Failure, self.tick);
                 vec![Event::StartFailed { run, failure: StartFailure { kind, os_error: 0 } }]
             }
             Move::Beat { dated } => {
                 self.beat = if dated { Beat::At(self.tick) } else { Beat::Sometime };
                 self.alive_at = self.tick;
+                self.undated = !dated;
                 self.beats += 1;
                 vec![]
             }
             Move::Exit { status, leftover } => {
                 self.leftover = leftover;
                 self.main = if leftover { Main::Exited } else { Main::None };
+                self.over = self.tick;
+                self.end = match (status, self.end) {
+                    (ExitStatus::Signal(_), _) => End::Force,
+                    (_, End::Hang) => End::Hang,
+                    (ExitStatus::Code(0), _) => End::Success,
+                    (ExitStatus::Code(_), _) => End::Failure,
+                };
                 let exited = Event::Exited { run, status };
                 if leftover { vec![exited] } else { vec![exited, Event::Gone { run }] }
             }
             Move::LeftoverEnds => {
                 self.leftover = false;
                 self.main = Main::None;
+                self.over = self.tick;
                 vec![Event::Gone { run }]
             }
             Move::Answer => {
@@ -222,6 +251,10 @@ impl World {
             Move::Elapsed => vec![Event::Elapsed],
             Move::Stop | Move::Interrupt => {
                 self.requests += 1;
+                if self.main == Main::None && !self.leftover {
+                    // Nothing runs: how the last run ended does not matter any more.
+                    self.end = End::None;
+                }
                 let interrupt = matches!(action, Move::Interrupt);
                 self.interrupts_since_stop += u8::from(interrupt && self.first_request.is_some());
                 self.first_request.get_or_insert(self.tick);
@@ -236,6 +269,19 @@ impl World {
             Action::Start { run, restarts } => {
                 holds(self.main == Main::None && !self.leftover, "no start beside a living tree")?;
                 holds(self.first_request.is_none(), "no start after a stop")?;
+                if run > RunId(1) {
+                    let wanted = match setup.policy.restart {
+                        Restart::Never => false,
+                        Restart::OnFailure => self.end != End::Success,
+                        Restart::Always => true,
+                    };
+                    holds(wanted, "no restart that the policy does not want")?;
+                    let delay = setup.policy.backoff.delay(restarts - 1, 0);
+                    holds(at(self.tick) - at(self.over) >= delay, "no start before its delay is over")?;
+                    let healthy = at(self.ended) - at(self.started) >= setup.policy.reset_after;
+                    let ended_by_itself = self.asked != Asked::No && matches!(self.end, End::Success | End::Failure);
+                    holds(!(healthy && ended_by_itself) || restarts == 1, "a healthy run ends the streak")?;
+                }
                 let counts_on = self.run == 0 || restarts == self.restarts + 1;
                 let lived = at(self.ended) - at(self.started);
                 let begins_anew = restarts == 1 && lived >= setup.policy.reset_after;
@@ -246,6 +292,7 @@ impl World {
                 }
                 *self = World { run: run.0, main: Main::Starting, beats: 0, looks: 0, ..self.clone() };
                 (self.look, self.beat, self.asked, self.killed) = (Look::None, Beat::None, Asked::No, false);
+                self.end = End::None;
             }
             Action::Look { .. } => {
                 holds(self.look == Look::None, "one look at a time")?;
@@ -263,7 +310,9 @@ impl World {
                 self.killed = true;
             }
             Action::Signal { signal, .. } => {
+                holds(!self.killed, "nothing is asked to leave once it was killed")?;
                 if signal == Signal::Hang {
+                    self.end = End::Hang;
                     let Watchdog::On { timeout, initial_delay } = setup.policy.watchdog else {
                         return Err("no hang without a watchdog");
                     };
@@ -289,7 +338,13 @@ impl World {
             holds(empty, "finished only with an empty tree")?;
             holds(machine.poll_timeout().is_none(), "no deadline after the end")?;
             let stopped = matches!(outcome, Outcome::Stopped | Outcome::Killed);
+            let by_force = stopped && self.end == End::Force;
+            holds((outcome == Outcome::Killed) == by_force, "killed is told of a command that was, and of no other")?;
             return holds(stopped == self.first_request.is_some(), "a stop ends as stopped, nothing else does");
+        }
+        if let (Asked::Since(asked), false, false) = (self.asked, self.killed, empty) {
+            let latest = at(asked) + setup.policy.grace_period + ticks(setup.pauses);
+            holds(at(self.tick) <= latest, "killed as soon as the grace period is over")?;
         }
         let answer_outstanding = self.main == Main::Starting
             || self.look == Look::Pending
@@ -301,7 +356,8 @@ impl World {
             && !setup.late_answers
         {
             // A heartbeat of unknown moment counts from the look that found it; pauses are forgiven once.
-            let slack = ticks(2 * self.pauses) + timeout;
+            let undated = if self.undated { timeout } else { Duration::ZERO };
+            let slack = ticks(2 * self.pauses) + undated;
             let latest = at(self.alive_at).max(at(self.started) + initial_delay) + timeout + slack;
             holds(at(self.tick) <= latest, "no hang later than the contract allows")?;
         }
@@ -343,6 +399,7 @@ fn explore(setup: &Setup) -> usize {
 fn play((machine, world): &mut Node, action: Move, setup: &Setup) -> Result<(), &'static str> {
     let now = at(world.tick);
     let due = machine.poll_timeout().is_some_and(|deadline| deadline <= now);
+    let is_stopping = world.first_request.is_some() && (world.main != Main::None || world.leftover);
     for event in world.make(action, due) {
         let Step { actions, .. } = machine.handle_event(event, now);
         for action in actions {
@@ -350,6 +407,9 @@ fn play((machine, world): &mut Node, action: Move, setup: &Setup) -> Result<(), 
         }
         let past = machine.poll_timeout().is_some_and(|deadline| deadline < now);
         holds(!past || due, "after an event no deadline lies in the past")?;
+    }
+    if is_stopping && matches!(action, Move::Interrupt) {
+        holds(world.killed, "an interrupt during a stop kills at once")?;
     }
     world.judge(machine, setup)
 }
@@ -387,38 +447,41 @@ fn usual() -> Setup {
 fn explored(name: &str, setup: Setup, known: usize) {
     let states = explore(&setup);
     println!("{name}: {states} states");
-    assert_eq!(states, known, "{name}: the machine or its world has changed, so core/README.md needs new counts");
+    assert_eq!(
+        states, known,
+        "{name}: other states than before can be reached; if that is meant, tell so in core/README.md"
+    );
 }
 
 #[test]
 fn usual_policy() {
-    explored("usual", usual(), 52_552);
+    explored("usual", usual(), 112_468);
 }
 
 #[test]
 fn late_answers() {
-    explored("late answers", Setup { late_answers: true, requests: 1, horizon: 7, ..usual() }, 70_729);
+    explored("late answers", Setup { late_answers: true, requests: 1, horizon: 7, ..usual() }, 142_566);
 }
 
 #[test]
 fn a_paused_supervisor() {
-    explored("paused", Setup { pauses: 2, requests: 1, ..usual() }, 158_647);
+    explored("paused", Setup { pauses: 2, requests: 1, ..usual() }, 338_296);
 }
 
 #[test]
 fn an_initial_delay() {
     let watchdog = Watchdog::On { timeout: ticks(2), initial_delay: ticks(3) };
-    explored("initial delay", Setup { policy: Policy { watchdog, ..usual().policy }, ..usual() }, 30_172);
+    explored("initial delay", Setup { policy: Policy { watchdog, ..usual().policy }, ..usual() }, 57_984);
 }
 
 #[test]
 fn without_heartbeat() {
-    explored("no heartbeat", Setup { policy: Policy { watchdog: Watchdog::Off, ..usual().policy }, ..usual() }, 2_861);
+    explored("no heartbeat", Setup { policy: Policy { watchdog: Watchdog::Off, ..usual().policy }, ..usual() }, 4_726);
 }
 
 #[test]
 fn always_and_never() {
-    for (name, restart, states) in [("always", Restart::Always, 50_685), ("never", Restart::Never, 12_678)] {
+    for (name, restart, states) in [("always", Restart::Always, 113_725), ("never", Restart::Never, 27_317)] {
         explored(name, Setup { policy: Policy { restart, ..usual().policy }, ..usual() }, states);
     }
 }
@@ -426,7 +489,7 @@ fn always_and_never() {
 #[test]
 fn unlimited_restarts() {
     let policy = Policy { max_restarts: Limit::Unlimited, ..usual().policy };
-    explored("unlimited", Setup { policy, requests: 1, horizon: 7, ..usual() }, 23_789);
+    explored("unlimited", Setup { policy, requests: 1, horizon: 7, ..usual() }, 45_590);
 }
 
 /// Every run may be healthy enough to end the streak.
@@ -434,12 +497,12 @@ fn unlimited_restarts() {
 fn a_short_reset() {
     let backoff = Backoff { factor: ticks(0), ceiling: None, jitter: Jitter::NONE };
     let policy = Policy { reset_after: ticks(1), backoff, ..usual().policy };
-    explored("short reset", Setup { policy, requests: 1, ..usual() }, 82_222);
+    explored("short reset", Setup { policy, requests: 1, ..usual() }, 162_740);
 }
 
 #[test]
 fn no_grace_and_no_backoff() {
     let backoff = Backoff { factor: ticks(0), ceiling: None, jitter: Jitter::NONE };
     let policy = Policy { grace_period: ticks(0), backoff, ..usual().policy };
-    explored("no grace", Setup { policy, ..usual() }, 68_462);
+    explored("no grace", Setup { policy, ..usual() }, 128_256);
 }
