@@ -67,6 +67,10 @@ fn scripts() -> Vec<Script> {
         },
         script("hangs at once and leaves", vec![QUIET, done], vec![]),
         script("beats, hangs and has to be killed", vec![Behaviour { heartbeats: beats, ..STUBBORN }, done], vec![]),
+        Script {
+            policy: Policy { watchdog: Watchdog::On { timeout: BEAT * 3, initial_delay: BEAT * 2 }, ..policy() },
+            ..script("hangs after the initial delay", vec![QUIET, done], vec![])
+        },
         script("leaves when stopped", vec![QUIET], vec![(2, Event::Stop)]),
         script("has to be killed when stopped", vec![STUBBORN], vec![(2, Event::Stop)]),
         script("is interrupted twice", vec![STUBBORN], vec![(1, Event::Interrupt), (2, Event::Interrupt)]),
