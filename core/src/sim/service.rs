@@ -19,21 +19,20 @@ impl Service {
     /// What a run will be like; the same question always has the same answer.
     pub fn behaviour(&self, run: RunId) -> Behaviour {
         let mut dice = Dice(splitmix64(self.seed).wrapping_add(run.0));
-        let start_failure =
-            dice.chance(1, 50).then_some(StartFailure { kind: StartFailureKind::Passing, os_error: 11 });
+        let start_failure = dice.one_in(50).then_some(StartFailure { kind: StartFailureKind::Passing, os_error: 11 });
         let life = dice.life();
-        let hangs = dice.chance(1, 3);
+        let hangs = dice.one_in(3);
         let exit = if hangs { None } else { Some((life, dice.failure())) };
         let every = Duration::from_millis(500 + dice.below(5_000));
         Behaviour {
             start_failure,
             start_takes: Duration::from_millis(dice.below(20)),
             heartbeats: Heartbeats { every, until: life },
-            stamps: if dice.chance(1, 10) { Stamps::Doubted } else { Stamps::Believed },
-            look_takes: Duration::from_millis(if dice.chance(1, 10) { dice.below(500) } else { 0 }),
+            stamps: if dice.one_in(10) { Stamps::Doubted } else { Stamps::Believed },
+            look_takes: Duration::from_millis(if dice.one_in(10) { dice.below(500) } else { 0 }),
             exit,
             when_asked: dice.reaction(),
-            leftover: dice.chance(1, 7).then(|| dice.reaction()),
+            leftover: dice.one_in(7).then(|| dice.reaction()),
         }
     }
 }
@@ -49,8 +48,8 @@ impl Dice {
         number % bound
     }
 
-    fn chance(&mut self, times: u64, of: u64) -> bool {
-        self.below(of) < times
+    fn one_in(&mut self, of: u64) -> bool {
+        self.below(of) == 0
     }
 
     /// Short lives are as frequent as long ones: each doubling is as likely as the next.
@@ -60,14 +59,10 @@ impl Dice {
     }
 
     fn failure(&mut self) -> ExitStatus {
-        if self.chance(1, 3) { ExitStatus::Signal(11) } else { ExitStatus::Code(1 + self.below(100) as u8) }
+        if self.one_in(3) { ExitStatus::Signal(11) } else { ExitStatus::Code(1 + self.below(100) as u8) }
     }
 
     fn reaction(&mut self) -> Reaction {
-        if self.chance(1, 5) {
-            Reaction::Stays
-        } else {
-            Reaction::LeavesAfter(Duration::from_millis(self.below(4_000)))
-        }
+        if self.one_in(5) { Reaction::Stays } else { Reaction::LeavesAfter(Duration::from_millis(self.below(4_000))) }
     }
 }
