@@ -87,6 +87,31 @@ mod tests {
     }
 
     #[test]
+    fn a_state_tells_who_lives_and_who_is_stopped() {
+        let table = [
+            ("R", 1, true, false),
+            ("T", 1, true, true),
+            ("Z", 1, false, false),
+            ("X", 1, false, false),
+            ("Z", 2, true, false),
+        ];
+        for (state, threads, alive, stopped) in table {
+            let stat = format!("42 (a) {state} 1 40 40 0 -1 4194304 1 0 0 0 5 6 0 0 20 0 {threads} 0 777 1 1");
+            let process = Process::parse(42, &stat).unwrap();
+            assert_eq!((process.is_alive(), process.is_stopped(), process.parent), (alive, stopped, 1), "{stat}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_is_gone_is_not_found() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let process = Process::read(child.id().cast_signed()).unwrap();
+        process.signal(Signal::SIGKILL).unwrap();
+        child.wait().unwrap();
+        assert_eq!(process.signal(Signal::SIGKILL).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
     fn this_process_can_be_read() {
         let own = Process::read(std::process::id().cast_signed()).unwrap();
         assert!(own.is_alive() && !own.is_stopped());

@@ -164,6 +164,21 @@ mod tests {
     }
 
     #[test]
+    fn restarts_and_switches_have_words() {
+        let words = [("never", Restart::Never), ("on-failure", Restart::OnFailure), ("always", Restart::Always)];
+        for (text, meant) in words {
+            assert_eq!(restart(text.into()), Ok(meant));
+        }
+        for text in ["1", "true", "yes", "on"] {
+            assert_eq!(switch(text.into()), Ok(true), "{text}");
+        }
+        for text in ["0", "false", "no", "off"] {
+            assert_eq!(switch(text.into()), Ok(false), "{text}");
+        }
+        assert!(restart("sometimes".into()).is_err() && switch("maybe".into()).is_err());
+    }
+
+    #[test]
     fn signals_have_names_and_numbers() {
         for text in ["TERM", "SIGTERM", "term", "15"] {
             assert_eq!(signal(text.into()), Ok(Signal::SIGTERM), "{text}");
