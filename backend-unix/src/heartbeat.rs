@@ -251,4 +251,17 @@ mod tests {
         f.beat();
         assert!(matches!(f.look(), Observation::Changed { .. }));
     }
+
+    /// A stamp from before the last look is not that of the change.
+    #[test]
+    fn a_link_to_an_older_file_is_a_heartbeat_of_unknown_time() {
+        let mut f = fixture();
+        let older = f.path.with_extension("older");
+        fs::write(&older, "").unwrap();
+        let begun = f.clock.read().monotonic;
+        while f.clock.read().monotonic - begun < Duration::from_nanos(2 * TICK as u64) {}
+        f.begin();
+        std::os::unix::fs::symlink(&older, &f.path).unwrap();
+        assert_eq!(f.look(), Observation::ChangedSometime);
+    }
 }
