@@ -174,6 +174,11 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             match next_change() {
                 Found::Ended { pid, status } => {
                     self.tree.forget(pid);
+                    if let Protection::Guard(guard) = &mut self.protection
+                        && guard.reaped(pid)
+                    {
+                        (self.report)(UnixNotice::Unguarded { error: io::Error::other("it has ended") });
+                    }
                     self.ended(pid, status);
                 }
                 Found::Stopped { pid, signal } => {

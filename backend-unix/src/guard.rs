@@ -1,8 +1,8 @@
 //! A process that outlives the supervisor by a moment, should that be killed: it kills what the command started.
 //!
 //! The main process dies with the supervisor by its parent-death signal, but that is not inherited. So the guard, forked
-//! at the start, reads a pipe whose other end only the supervisor holds. As long as all is well it sleeps. If the pipe
-//! ends without a farewell, it looks for the command's process group, for whatever bears the mark of this supervisor in
+//! at the start, reads a pipe whose other end only the supervisor holds. As long as all is well it sleeps, until the
+//! supervisor ends it. If the pipe ends before, it looks for the command's process group, for whatever bears the mark of this supervisor in
 //! its environment, and for the children of those, and kills them all.
 
 use crate::process::Process;
@@ -12,7 +12,7 @@ use nix::unistd::{ForkResult, fork};
 use rustix::fd::{AsRawFd, OwnedFd, RawFd};
 use rustix::io::{Errno, read, retry_on_intr, write};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, WaitOptions, getpid, setpgid, waitpid};
+use rustix::process::{Pid, WaitOptions, getpid, kill_process, setpgid, waitpid};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::time::{Duration, Instant};
@@ -21,9 +21,7 @@ use std::{fs, io};
 /// Lists the supervisors above a process, the innermost last.
 pub(crate) const MARK: &str = "SUPERVISED_BY";
 
-/// What the supervisor says before it leaves.
-const FAREWELL: i32 = 0;
-/// What it says in place of that if it panics.
+/// What the supervisor says, in place of the pid of a leader, when it panics.
 const ALARM: i32 = -1;
 /// How long the guard kills what forks faster than it dies.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,8 +30,15 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// The supervisor's end of it.
 pub(crate) struct Guard {
-    pid: Pid,
+    process: Life,
     tell: OwnedFd,
+}
+
+/// The guard's process.
+enum Life {
+    /// Not reaped, so that the number is still its own.
+    Child(Pid),
+    Reaped,
 }
 
 /// What this supervisor adds to the mark that it bears itself.
@@ -66,13 +71,11 @@ impl Guard {
         match unsafe { fork()? } {
             ForkResult::Parent { child } => {
                 let pid = Pid::from_raw(child.as_raw()).expect("the pid of a child is positive");
-                Ok(Guard { pid, tell })
+                Ok(Guard { process: Life::Child(pid), tell })
             }
             ForkResult::Child => {
                 stand_apart(ear.as_raw_fd());
-                if let LastWord::Run(group) = listen(&ear) {
-                    clear(group, name.as_bytes());
-                }
+                clear(listen(&ear), name.as_bytes());
                 // SAFETY: _exit(2) runs no destructor and no exit handler of the parent.
                 unsafe { libc::_exit(0) }
             }
@@ -84,24 +87,35 @@ impl Guard {
         self.say(leader);
     }
 
+    /// Takes note that a child was reaped; tells whether it was the guard.
+    pub fn reaped(&mut self, child: i32) -> bool {
+        let is_guard = matches!(self.process, Life::Child(pid) if pid.as_raw_nonzero().get() == child);
+        if is_guard {
+            self.process = Life::Reaped;
+        }
+        is_guard
+    }
+
     fn say(&self, word: i32) {
         // A guard that is gone hears nothing; there is nothing to be done about it.
         let _ = retry_on_intr(|| write(&self.tell, &word.to_ne_bytes()));
     }
 }
 
-/// Says farewell, unless the supervisor panics: then the guard has work to do, which is waited for.
+/// Ends the guard, unless the supervisor panics: then it has work to do, which is waited for.
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.say(if std::thread::panicking() { ALARM } else { FAREWELL });
-        // It may have been reaped already.
-        let _ = retry_on_intr(|| waitpid(Some(self.pid), WaitOptions::empty()));
+        let Life::Child(pid) = self.process else { return };
+        let signal = if std::thread::panicking() {
+            self.say(ALARM);
+            rustix::process::Signal::CONT
+        } else {
+            rustix::process::Signal::KILL
+        };
+        // The guard is a child that is not reaped yet, so that neither can fail.
+        let _ = kill_process(pid, signal);
+        let _ = retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty()));
     }
-}
-
-enum LastWord {
-    Farewell,
-    Run(Option<i32>),
 }
 
 /// Out of the terminal's reach, and without a descriptor that somebody waits for the end of.
@@ -115,19 +129,15 @@ fn stand_apart(ear: RawFd) {
     }
 }
 
-/// Returns when the supervisor has gone.
-fn listen(ear: &OwnedFd) -> LastWord {
+/// Returns when the supervisor has gone or panics, with the last process group that it told of.
+fn listen(ear: &OwnedFd) -> Option<i32> {
     let mut group = None;
     let mut word = [0; 4];
     loop {
-        match read(ear, &mut word) {
-            Ok(4) => match i32::from_ne_bytes(word) {
-                FAREWELL => return LastWord::Farewell,
-                ALARM => return LastWord::Run(group),
-                leader => group = Some(leader),
-            },
+        match read(ear, &mut word).map(|length| (length, i32::from_ne_bytes(word))) {
+            Ok((4, leader)) if leader != ALARM => group = Some(leader),
             Err(Errno::INTR) => {}
-            Ok(_) | Err(_) => return LastWord::Run(group),
+            Ok(_) | Err(_) => return group,
         }
     }
 }

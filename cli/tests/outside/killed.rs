@@ -1,6 +1,6 @@
 //! The supervisor is killed by SIGKILL: nothing of its command outlives it.
 
-use crate::support::{Place, is_alive, wait_for_file, wait_until};
+use crate::support::{Place, is_alive, signal, wait_for_file, wait_until};
 
 /// Starts the supervisor on a script that writes pids into the file `pids` and then creates `ready`, kills the
 /// supervisor, and waits for the end of all those processes.
@@ -83,4 +83,24 @@ fn no_guard_stays_behind() {
     supervised.signal("TERM");
     supervised.end().assert_code(0);
     assert!(children.iter().all(|&pid| !is_alive(pid)));
+}
+
+/// Whatever happens to the guard, the supervisor does its work and leaves when it should.
+#[test]
+fn a_guard_that_is_stopped_or_killed_changes_nothing() {
+    for signal_name in ["STOP", "KILL"] {
+        let place = Place::new();
+        let mut supervised = place.start(&["--no-heartbeat"], "echo > ready; exec sleep 1000");
+        let command = supervised.command_pid();
+        wait_for_file(&place.path("ready"));
+        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", supervised.pid())).unwrap();
+        let guard = children.split_whitespace().map(|pid| pid.parse().unwrap()).find(|&pid| pid != command).unwrap();
+        signal(guard, signal_name);
+        if signal_name == "KILL" {
+            supervised.wait_for_line("no guard: it has ended");
+        }
+        supervised.signal("TERM");
+        supervised.end().assert_code(0);
+        assert!(!is_alive(guard) && !is_alive(command));
+    }
 }
