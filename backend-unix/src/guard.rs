@@ -2,8 +2,8 @@
 //!
 //! The main process dies with the supervisor by its parent-death signal, but that is not inherited. So the guard, forked
 //! at the start, reads a pipe whose other end only the supervisor holds. As long as all is well it sleeps, until the
-//! supervisor ends it. If the pipe ends before, it looks for the command's process group, for whatever bears the mark of this supervisor in
-//! its environment, and for the children of those, and kills them all.
+//! supervisor ends it. If the pipe ends before, it looks for the command's process group, for whatever bears the mark of
+//! this supervisor in its environment, and for the children of those, and kills them all.
 
 use crate::process::Process;
 use nix::libc;
