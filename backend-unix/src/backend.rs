@@ -4,6 +4,7 @@ use crate::clock::SystemClock;
 use crate::guard::Guard;
 use crate::linux;
 use crate::looker::{Looker, Question};
+use crate::mark::Mark;
 use crate::notice::{Named, Target, UnixNotice};
 use crate::process::Process;
 use crate::reap::{Found, next_change};
@@ -48,9 +49,12 @@ pub struct UnixBackend<R> {
 
 /// Who clears the tree if this process is killed.
 enum Protection {
-    Guard(Guard),
-    /// The kernel: with the first process of a pid namespace all others end. Or nobody: there is no guard to be had.
-    NoGuard,
+    /// A process of its own, which knows them by their mark.
+    Guard(Guard, Mark),
+    /// With the first process of a pid namespace all others end: pid_namespaces(7).
+    Kernel,
+    /// Only the main process is sure to end, by its parent-death signal.
+    Nobody,
 }
 
 /// The main process of the current run.
@@ -74,7 +78,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
         linux::become_subreaper()?;
         let protection = protect().unwrap_or_else(|error| {
             report(UnixNotice::Unguarded { error });
-            Protection::NoGuard
+            Protection::Nobody
         });
         // After the guard was forked, so that it is a stranger to the tree.
         let (tree, visible) = Tree::new();
@@ -174,7 +178,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             match next_change() {
                 Found::Ended { pid, status } => {
                     self.tree.forget(pid);
-                    if let Protection::Guard(guard) = &mut self.protection
+                    if let Protection::Guard(guard, _) = &mut self.protection
                         && guard.reaped(pid)
                     {
                         (self.report)(UnixNotice::Unguarded { error: io::Error::other("it has ended") });
@@ -221,13 +225,12 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
         self.looker.before_start();
         self.take_answers();
         self.tree.begin();
-        match self.image.spawn(restarts, &self.signals) {
-            Ok(spawned) => {
-                if let Protection::Guard(guard) = &self.protection {
-                    guard.watch(raw(spawned.pid));
-                }
-                self.main = Main::Starting { run, spawned };
-            }
+        let mark = match self.protection {
+            Protection::Guard(_, mark) => Some(mark),
+            Protection::Kernel | Protection::Nobody => None,
+        };
+        match self.image.spawn(restarts, mark, &self.signals) {
+            Ok(spawned) => self.main = Main::Starting { run, spawned },
             Err(error) => {
                 let failure = failure(error.raw_os_error().unwrap_or_default());
                 self.events.push_back(Event::StartFailed { run, failure });
@@ -274,13 +277,13 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
     }
 }
 
-/// A guard sees by `/proc` alone.
 fn protect() -> io::Result<Protection> {
-    let is_first_of_namespace = std::process::id() == 1;
-    if is_first_of_namespace || linux::proc_is_ours().is_err() {
-        return Ok(Protection::NoGuard);
+    if std::process::id() == 1 {
+        return Ok(Protection::Kernel);
     }
-    Guard::start().map(Protection::Guard)
+    linux::proc_is_ours()?;
+    let mark = Mark::own()?;
+    Ok(Protection::Guard(Guard::start(mark)?, mark))
 }
 
 fn named(pid: i32) -> Named {

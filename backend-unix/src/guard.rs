@@ -2,36 +2,33 @@
 //!
 //! The main process dies with the supervisor by its parent-death signal, but that is not inherited. So the guard, forked
 //! at the start, reads a pipe whose other end only the supervisor holds. As long as all is well it sleeps, until the
-//! supervisor ends it. If the pipe ends before, it looks for the command's process group, for whatever bears the mark of
-//! this supervisor in its environment, and for the children of those, and kills them all.
+//! supervisor ends it. If the pipe ends before, it kills whatever bears the mark of this supervisor, and the children
+//! of those.
 
+use crate::mark::Mark;
 use crate::process::Process;
 use nix::libc;
 use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, fork};
 use rustix::fd::{AsRawFd, OwnedFd, RawFd};
-use rustix::io::{Errno, read, retry_on_intr, write};
+use rustix::io::{read, retry_on_intr, write};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions, getpid, kill_process, setpgid, waitpid};
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
-/// Lists the supervisors above a process, the innermost last.
-pub(crate) const MARK: &str = "SUPERVISED_BY";
-
-/// What the supervisor says, in place of the pid of a leader, when it panics.
-const ALARM: i32 = -1;
 /// How long the guard kills what forks faster than it dies.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two passes.
 const PAUSE: Duration = Duration::from_millis(5);
+/// A process may be missed by one pass, forked behind its back by another that died at once.
+const EMPTY_PASSES: u32 = 2;
 
 /// The supervisor's end of it.
 pub(crate) struct Guard {
     process: Life,
-    tell: OwnedFd,
+    alarm: OwnedFd,
 }
 
 /// The guard's process.
@@ -41,50 +38,29 @@ enum Life {
     Reaped,
 }
 
-/// What this supervisor adds to the mark that it bears itself.
-pub(crate) fn mark(inherited: &OsStr) -> OsString {
-    let mut mark = inherited.to_owned();
-    if !mark.is_empty() {
-        mark.push(" ");
-    }
-    mark.push(own_name());
-    mark
-}
-
-/// The pid and the start of this process: no other ever has both.
-fn own_name() -> String {
-    let pid = getpid().as_raw_nonzero().get();
-    let start_time = Process::read(pid).map_or(0, |process| process.start_time);
-    format!("{pid}.{start_time}")
-}
-
 impl Guard {
-    /// Forks the guard.
+    /// Forks the guard of whatever bears `mark`.
     ///
     /// # Errors
     /// Those of pipe2(2) and fork(2).
-    pub fn start() -> io::Result<Guard> {
-        let (ear, tell) = pipe_with(PipeFlags::CLOEXEC)?;
-        let name = own_name();
+    pub fn start(mark: Mark) -> io::Result<Guard> {
+        let (ear, alarm) = pipe_with(PipeFlags::CLOEXEC)?;
         // SAFETY: other threads may hold locks for ever in the child. It uses none but those of malloc, which fork(3)
         // leaves usable, and never returns from here.
         match unsafe { fork()? } {
             ForkResult::Parent { child } => {
                 let pid = Pid::from_raw(child.as_raw()).expect("the pid of a child is positive");
-                Ok(Guard { process: Life::Child(pid), tell })
+                Ok(Guard { process: Life::Child(pid), alarm })
             }
             ForkResult::Child => {
                 stand_apart(ear.as_raw_fd());
-                clear(listen(&ear), name.as_bytes());
+                // A byte, or the end of the pipe: the supervisor panics, or it is gone.
+                let _ = retry_on_intr(|| read(&ear, &mut [0; 1]));
+                clear(mark);
                 // SAFETY: _exit(2) runs no destructor and no exit handler of the parent.
                 unsafe { libc::_exit(0) }
             }
         }
-    }
-
-    /// Tells which process leads the run from now on.
-    pub fn watch(&self, leader: i32) {
-        self.say(leader);
     }
 
     /// Takes note that a child was reaped; tells whether it was the guard.
@@ -95,11 +71,6 @@ impl Guard {
         }
         is_guard
     }
-
-    fn say(&self, word: i32) {
-        // A guard that is gone hears nothing; there is nothing to be done about it.
-        let _ = retry_on_intr(|| write(&self.tell, &word.to_ne_bytes()));
-    }
 }
 
 /// Ends the guard, unless the supervisor panics: then it has work to do, which is waited for.
@@ -107,7 +78,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         let Life::Child(pid) = self.process else { return };
         let signal = if std::thread::panicking() {
-            self.say(ALARM);
+            let _ = retry_on_intr(|| write(&self.alarm, b"!"));
             rustix::process::Signal::CONT
         } else {
             rustix::process::Signal::KILL
@@ -129,26 +100,13 @@ fn stand_apart(ear: RawFd) {
     }
 }
 
-/// Returns when the supervisor has gone or panics, with the last process group that it told of.
-fn listen(ear: &OwnedFd) -> Option<i32> {
-    let mut group = None;
-    let mut word = [0; 4];
-    loop {
-        match read(ear, &mut word).map(|length| (length, i32::from_ne_bytes(word))) {
-            Ok((4, leader)) if leader != ALARM => group = Some(leader),
-            Err(Errno::INTR) => {}
-            Ok(_) | Err(_) => return group,
-        }
-    }
-}
-
-fn clear(group: Option<i32>, name: &[u8]) {
+fn clear(mark: Mark) {
     let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
-        let members = members(group, name);
-        if members.is_empty() {
-            return;
-        }
+    let mut marks = BTreeSet::from([mark]);
+    let mut empty_passes = 0;
+    while empty_passes < EMPTY_PASSES && begun.elapsed() < PATIENCE {
+        let members = members(&mut marks);
+        empty_passes = if members.is_empty() { empty_passes + 1 } else { 0 };
         for process in &members {
             // It is gone, or it belongs to another user; the next pass will tell.
             let _ = process.signal(Signal::SIGKILL);
@@ -157,30 +115,28 @@ fn clear(group: Option<i32>, name: &[u8]) {
     }
 }
 
-/// All that belongs to the run, by its group, its mark, or its parents.
-fn members(group: Option<i32>, name: &[u8]) -> Vec<Process> {
+/// All that is marked or has a marked parent. Any of them may be a supervisor, so that its mark counts from now on.
+fn members(marks: &mut BTreeSet<Mark>) -> Vec<Process> {
     let own = getpid().as_raw_nonzero().get();
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()).filter(|&pid| pid != own);
-    let mut others: Vec<_> = pids.filter_map(Process::read).filter(Process::is_alive).collect();
+    let alive = pids.filter_map(Process::read).filter(Process::is_alive);
+    let mut others: Vec<_> = alive.map(|process| (Mark::on(process.pid), process)).collect();
     let mut members = Vec::new();
     let mut known = BTreeSet::new();
     loop {
-        let (news, rest): (Vec<_>, Vec<_>) = others.into_iter().partition(|process| {
-            Some(process.group) == group || known.contains(&process.parent) || bears(process.pid, name)
-        });
+        let is_member = |(mark, process): &(Option<Mark>, Process)| {
+            mark.is_some_and(|mark| marks.contains(&mark)) || known.contains(&process.parent)
+        };
+        let (news, rest): (Vec<_>, Vec<_>) = others.into_iter().partition(is_member);
         if news.is_empty() {
             return members;
         }
-        known.extend(news.iter().map(|process| process.pid));
-        members.extend(news);
+        for (_, process) in news {
+            known.insert(process.pid);
+            marks.insert(Mark::made_by(&process));
+            members.push(process);
+        }
         others = rest;
     }
-}
-
-/// Whether the environment of a process has our name in its mark: proc_pid_environ(5).
-fn bears(pid: i32, name: &[u8]) -> bool {
-    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    let mark = environment.split(|byte| *byte == 0).find_map(|variable| variable.strip_prefix(b"SUPERVISED_BY="));
-    mark.is_some_and(|mark| mark.split(|byte| *byte == b' ').any(|one| one == name))
 }

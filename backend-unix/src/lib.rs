@@ -13,6 +13,7 @@ mod guard;
 mod heartbeat;
 mod linux;
 mod looker;
+mod mark;
 mod notice;
 mod process;
 mod reap;

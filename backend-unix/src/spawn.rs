@@ -1,7 +1,7 @@
 //! Starts the command: fork, put everything in order in the child, execute.
 
-use crate::guard::{MARK, mark};
 use crate::linux;
+use crate::mark::Mark;
 use crate::signals::Signals;
 use nix::libc;
 use nix::unistd::{ForkResult, fork};
@@ -24,7 +24,7 @@ pub struct Command {
     pub program: OsString,
     /// Its arguments, without the name of the program.
     pub arguments: Vec<OsString>,
-    /// All of its environment but `SUPERVISED_RESTARTS`, and `SUPERVISED_BY`, to which this supervisor is added.
+    /// All of its environment but `SUPERVISED_RESTARTS`.
     pub environment: Vec<(OsString, OsString)>,
 }
 
@@ -48,24 +48,20 @@ impl Image {
     /// `InvalidInput` if a string has a NUL in it.
     pub fn new(command: &Command) -> io::Result<Image> {
         let arguments = std::iter::once(&command.program).chain(&command.arguments);
-        let environment = command.environment.iter().filter(|(name, _)| name != RESTARTS && name != MARK);
-        let inherited =
-            command.environment.iter().find(|(name, _)| name == MARK).map_or(OsStr::new(""), |(_, mark)| mark);
+        let environment = command.environment.iter().filter(|(name, _)| name != RESTARTS);
         Ok(Image {
             paths: candidates(command).into_iter().map(c_string).collect::<io::Result<_>>()?,
             arguments: arguments.map(|argument| c_string(argument.clone())).collect::<io::Result<_>>()?,
-            environment: environment
-                .map(|(name, value)| assignment(name, value))
-                .chain([assignment(OsStr::new(MARK), &mark(inherited))])
-                .collect::<io::Result<_>>()?,
+            environment: environment.map(|(name, value)| assignment(name, value)).collect::<io::Result<_>>()?,
         })
     }
 
-    /// Forks a child that leads a process group of its own, dies with this process, and executes the command.
+    /// Forks a child that leads a process group of its own, bears a mark if there is one to bear, dies with this
+    /// process, and executes the command.
     ///
     /// # Errors
     /// Those of pipe2(2) and fork(2). What fails in the child comes through [`Spawned::exec_result`].
-    pub fn spawn(&self, restarts: u32, signals: &Signals) -> io::Result<Spawned> {
+    pub fn spawn(&self, restarts: u32, mark: Option<Mark>, signals: &Signals) -> io::Result<Spawned> {
         let restarts = assignment(OsStr::new(RESTARTS), OsStr::new(&restarts.to_string()))?;
         let argv = pointers(self.arguments.iter());
         let envp = pointers(self.environment.iter().chain([&restarts]));
@@ -74,7 +70,7 @@ impl Image {
         // SAFETY: the child makes nothing but system calls, on what was prepared above, until it executes or exits.
         match unsafe { fork()? } {
             ForkResult::Child => {
-                let error = become_command(&self.paths, &argv, &envp, parent, signals);
+                let error = become_command(&self.paths, &argv, &envp, parent, mark, signals);
                 // Should nobody read it any more, the exit code still tells.
                 let _ = rustix::io::write(&tell, &error.raw_os_error().to_ne_bytes());
                 // SAFETY: _exit(2) runs no destructor and no exit handler of the parent.
@@ -121,9 +117,11 @@ fn become_command(
     argv: &[*const libc::c_char],
     envp: &[*const libc::c_char],
     parent: Pid,
+    mark: Option<Mark>,
     signals: &Signals,
 ) -> Errno {
     let prepared = setpgid(None, None)
+        .and_then(|()| mark.map_or(Ok(()), Mark::set))
         .and_then(|()| linux::die_with_parent(parent))
         .and_then(|()| signals.restore().map_err(|error| Errno::from_raw_os_error(error as i32)));
     match prepared {

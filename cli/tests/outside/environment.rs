@@ -39,6 +39,17 @@ fn option_variables_are_taken_out_and_others_stay() {
 }
 
 #[test]
+fn nothing_else_is_added() {
+    let place = Place::new();
+    let mut command = std::process::Command::new("env");
+    command.args(["-i", "PLAIN=kept", env!("CARGO_BIN_EXE_supervisor"), "/usr/bin/env"]).current_dir(place.path(""));
+    let end = Supervised::start(command).end();
+    let mut names: Vec<_> = end.output.lines().map(|line| line.split_once('=').unwrap().0).collect();
+    names.sort();
+    assert_eq!(names, ["HEARTBEAT_FILE", "PLAIN", "SUPERVISED_RESTARTS"]);
+}
+
+#[test]
 fn a_supervisor_can_be_supervised() {
     let place = Place::new();
     let mut command = place.supervisor([env!("CARGO_BIN_EXE_supervisor"), "--max-restarts", "0", "sh", "-c", "exit 6"]);

@@ -47,10 +47,34 @@ fn a_group_that_has_lost_its_environment_does_not() {
     nothing_outlives(&["--no-heartbeat"], &script, 2);
 }
 
+/// Nothing in it tells where it comes from: not its parents, its group, its session or its environment.
+#[test]
+fn a_daemon_that_has_lost_everything_does_not() {
+    let daemon = "(setsid env -i PATH=$PATH sh -c 'echo $$ >> pids; echo > up; exec sleep 1000' &)";
+    let script = format!("{daemon}; while ! [ -e up ]; do sleep 0.01; done; {READY}");
+    nothing_outlives(&["--no-heartbeat"], &script, 2);
+}
+
+/// Neither main process nor daemon is there for long enough to be looked at before the supervisor ends.
+#[test]
+fn what_is_only_just_started_does_not() {
+    let place = Place::new();
+    for round in 0..20 {
+        let name = format!("pid{round}");
+        let script = format!(
+            "(setsid env -i PATH=$PATH sh -c 'echo $$ > {name}.new; mv {name}.new {name}; exec sleep 1000' &); sleep 1000"
+        );
+        let supervised = place.start(&["--no-heartbeat"], &script);
+        let daemon: i32 = wait_for_file(&place.path(&name)).parse().unwrap();
+        supervised.signal("KILL");
+        wait_until("the daemon is gone", || !is_alive(daemon));
+    }
+}
+
 #[test]
 fn a_supervisor_below_does_not() {
     let below = format!(
-        "{} --no-heartbeat sh -c '(setsid sh -c \"echo \\$\\$ >> pids; echo > up; exec sleep 1000\" &); exec sleep 1000'",
+        "{} --no-heartbeat sh -c '(setsid env -i PATH=$PATH sh -c \"echo \\$\\$ >> pids; echo > up; exec sleep 1000\" &); exec sleep 1000'",
         env!("CARGO_BIN_EXE_supervisor")
     );
     let script = format!("{below} & echo $! >> pids; while ! [ -e up ]; do sleep 0.01; done; {READY}");
@@ -61,7 +85,8 @@ fn a_supervisor_below_does_not() {
 #[test]
 fn others_do() {
     let place = Place::new();
-    let mut other = std::process::Command::new("sleep").arg("1000").env("SUPERVISED_BY", "1.1").spawn().unwrap();
+    let mark_of_another = format!("--rttime={}", (1u64 << 62) + 1);
+    let mut other = std::process::Command::new("prlimit").args([&mark_of_another, "sleep", "1000"]).spawn().unwrap();
     let mut supervised = place.start(&["--no-heartbeat"], "exec sleep 1000");
     let command = supervised.command_pid();
     supervised.signal("KILL");
