@@ -1,15 +1,18 @@
 //! The backend: orders become system calls, and what the kernel tells becomes events.
 
+use crate::autopsy::Examiner;
 use crate::clock::SystemClock;
 use crate::guard::Guard;
+use crate::hooks::{self, Hooks, Runner};
 use crate::linux;
 use crate::looker::{Looker, Question};
 use crate::mark::Mark;
 use crate::notice::{Named, Target, UnixNotice};
+use crate::notify::{Datagram, Nonsense, Notify, Word};
 use crate::process::Process;
 use crate::reap::{Found, next_change};
 use crate::signals::{Hangup, Signals};
-use crate::spawn::{Command, Image, Spawned, failure};
+use crate::spawn::{Birth, Command, Image, Spawned, failure, restarts_variable};
 use crate::tree::{Leader, Tree};
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal as Number;
@@ -18,7 +21,10 @@ use rustix::process::Pid;
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
-use supervisor_core::{Backend, Event, ExitStatus, Instant, RunId, Signal};
+use std::time::Duration;
+use supervisor_core::{Backend, Event, ExitStatus, Instant, Observation, RunId, Signal};
+
+const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 
 /// What a [`UnixBackend`] is to run, and how.
 #[derive(Clone, Debug)]
@@ -31,6 +37,30 @@ pub struct Config {
     pub stop_signal: Number,
     /// What asks a hung command to leave.
     pub hang_signal: Number,
+    /// Whether the command may tell things of itself.
+    pub notifications: Notifications,
+    /// What is run for each event.
+    pub hook: Hook,
+    /// How often [`UnixNotice::Tick`] is told; never, if this is none.
+    pub tick: Option<Duration>,
+}
+
+/// Whether the command gets a `NOTIFY_SOCKET`: sd_notify(3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notifications {
+    /// It does not.
+    Refused,
+    /// It does.
+    Taken,
+}
+
+/// What is run for each event.
+#[derive(Clone, Debug)]
+pub enum Hook {
+    /// Nothing.
+    None,
+    /// This program, for each event of a queue that somebody fills.
+    Run(Command, Hooks),
 }
 
 /// Runs one command as Unix processes. There is at most one in a process, since it reaps every child.
@@ -43,14 +73,32 @@ pub struct UnixBackend<R> {
     main: Main,
     tree: Tree,
     protection: Protection,
+    mark: Option<Mark>,
+    notify: Option<Notify>,
+    nonsense: Nonsensical,
+    hooks: Option<Runner>,
+    examiner: Examiner,
+    tick: Option<Tick>,
     events: VecDeque<Event>,
     report: R,
+}
+
+/// Whether a message that makes no sense has been told of.
+enum Nonsensical {
+    NotYet,
+    Told,
+}
+
+/// The next [`UnixNotice::Tick`].
+struct Tick {
+    every: Duration,
+    due: Instant,
 }
 
 /// Who clears the tree if this process is killed.
 enum Protection {
     /// A process of its own, which knows them by their mark.
-    Guard(Guard, Mark),
+    Guard(Guard),
     /// With the first process of a pid namespace all others end: pid_namespaces(7).
     Kernel,
     /// Only the main process is sure to end, by its parent-death signal.
@@ -76,17 +124,33 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
     /// `InvalidInput` for a command that cannot be written down, and those of prctl(2) and eventfd(2).
     pub fn new(config: Config, signals: Signals, mut report: R) -> io::Result<UnixBackend<R>> {
         linux::become_subreaper()?;
-        let protection = protect().unwrap_or_else(|error| {
+        let mark = Mark::own();
+        let protection = protect(&mark).unwrap_or_else(|error| {
             report(UnixNotice::Unguarded { error });
             Protection::Nobody
         });
+        let mark = mark.ok();
         // After the guard was forked, so that it is a stranger to the tree.
-        let (tree, visible) = Tree::new();
+        let (hooks, hook_mark) = match config.hook {
+            Hook::None => (None, None),
+            Hook::Run(program, hooks) => (Some(Runner::new(&program, hooks, mark)?), mark.map(Mark::of_hook)),
+        };
+        let (tree, visible) = Tree::new(hook_mark);
         if let Err(error) = visible {
             report(UnixNotice::ProcessesInvisible { error });
         }
+        let mut command = config.command;
+        let notify = match config.notifications {
+            Notifications::Refused => None,
+            Notifications::Taken => {
+                let notify = Notify::open()?;
+                command.environment.retain(|(name, _)| name != NOTIFY_SOCKET);
+                command.environment.push((NOTIFY_SOCKET.into(), notify.address()));
+                Some(notify)
+            }
+        };
         Ok(UnixBackend {
-            image: Image::new(&config.command)?,
+            image: Image::new(&command)?,
             stop_signal: config.stop_signal,
             hang_signal: config.hang_signal,
             signals,
@@ -94,20 +158,107 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             main: Main::None,
             tree,
             protection,
+            mark,
+            notify,
+            nonsense: Nonsensical::NotYet,
+            hooks,
+            examiner: Examiner::new(),
+            tick: config.tick.map(|every| Tick { every, due: SystemClock::now() }),
             events: VecDeque::new(),
             report,
         })
     }
 
-    fn sleep(&self, until: Option<Instant>) {
-        let timeout = until.map(|until| until - self.now());
-        let answered = PollFd::new(self.looker.answered(), PollFlags::POLLIN);
-        match &self.main {
-            Main::Starting { spawned, .. } => {
-                let exec_result = PollFd::new(spawned.exec_result.as_fd(), PollFlags::POLLIN);
-                self.signals.sleep(&mut [answered, exec_result], timeout);
+    /// Lets hooks finish what is told so far, for a short while, and ends them then, or at a request to stop at once.
+    pub fn finish(&mut self) {
+        let until = self.now() + hooks::LONGEST;
+        loop {
+            self.turn();
+            let is_idle = self.hooks.as_ref().is_none_or(Runner::is_idle);
+            if is_idle || self.now() >= until || self.events.contains(&Event::Interrupt) {
+                break;
             }
-            Main::None | Main::Alive { .. } | Main::Ended { .. } => self.signals.sleep(&mut [answered], timeout),
+            self.events.clear();
+            self.sleep(Some(until));
+            self.take_signals();
+            self.reap();
+        }
+        if let Some(hooks) = &mut self.hooks {
+            hooks.end();
+        }
+    }
+
+    fn sleep(&self, until: Option<Instant>) {
+        let hook_due = self.hooks.as_ref().and_then(Runner::due);
+        let tick_due = self.tick.as_ref().map(|tick| tick.due);
+        let until = [until, hook_due, tick_due].into_iter().flatten().min();
+        let timeout = until.map(|until| until - self.now());
+        let readable = |descriptor| PollFd::new(descriptor, PollFlags::POLLIN);
+        let mut descriptors = vec![readable(self.looker.answered())];
+        match (&self.main, &self.notify) {
+            (Main::Starting { spawned, .. }, _) => descriptors.push(readable(spawned.exec_result.as_fd())),
+            (Main::None | Main::Alive { .. } | Main::Ended { .. }, Some(notify)) => {
+                descriptors.push(readable(notify.received()));
+            }
+            (Main::None | Main::Alive { .. } | Main::Ended { .. }, None) => {}
+        }
+        self.signals.sleep(&mut descriptors, timeout);
+    }
+
+    /// What is due beside the command.
+    fn turn(&mut self) {
+        let now = self.now();
+        if let Some(hooks) = &mut self.hooks {
+            hooks.turn(now, &self.signals, &mut self.report);
+            self.tree.spare(hooks.pid());
+        }
+        if let Some(tick) = &mut self.tick
+            && now >= tick.due
+        {
+            tick.due = now + tick.every;
+            (self.report)(UnixNotice::Tick);
+        }
+    }
+
+    fn take_messages(&mut self) {
+        /// A flood must not drown everything else.
+        const AT_A_TIME: usize = 64;
+        if let Main::Starting { .. } = self.main {
+            // What comes before the start is known waits for it.
+            return;
+        }
+        for _ in 0..AT_A_TIME {
+            let Some(Datagram { sender, words }) = self.notify.as_ref().and_then(Notify::take) else { return };
+            let run = match &self.main {
+                Main::Alive { run, .. } | Main::Ended { run, .. } if self.is_of_command(sender) => *run,
+                Main::None | Main::Starting { .. } | Main::Alive { .. } | Main::Ended { .. } => {
+                    // What a run that is over said last is no news.
+                    if sender == 0 || Process::read(sender).is_some() {
+                        self.refuse(&format!("pid {sender} is not of the command"));
+                    }
+                    continue;
+                }
+            };
+            match words {
+                Ok(words) => words.into_iter().for_each(|word| match word {
+                    Word::ForMachine(message) => self.events.push_back(Event::Told { run, message }),
+                    Word::Status(text) => (self.report)(UnixNotice::StatusText { text }),
+                }),
+                Err(Nonsense::TooLong) => self.refuse("it is longer than 4096 bytes"),
+                Err(Nonsense::Line(line)) => self.refuse(&format!("{line} means nothing")),
+            }
+        }
+    }
+
+    fn is_of_command(&self, sender: i32) -> bool {
+        let is_main = matches!(&self.main, Main::Alive { pid, .. } if raw(*pid) == sender);
+        is_main || self.tree.holds(sender)
+    }
+
+    fn refuse(&mut self, why: &str) {
+        if let Nonsensical::NotYet = self.nonsense {
+            self.nonsense = Nonsensical::Told;
+            (self.report)(UnixNotice::MessageRefused { error: io::Error::other(why.to_owned()) });
         }
     }
 
@@ -137,6 +288,9 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
                 (self.report)(UnixNotice::HeartbeatUnreadable { error });
             }
             if let Question::During(run) = answer.to {
+                if answer.observation != Observation::Unchanged {
+                    self.examiner.found();
+                }
                 self.events.push_back(Event::Observed { run, observation: answer.observation });
             }
         }
@@ -178,7 +332,13 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             match next_change() {
                 Found::Ended { pid, status } => {
                     self.tree.forget(pid);
-                    if let Protection::Guard(guard, _) = &mut self.protection
+                    if let Some(hooks) = &mut self.hooks
+                        && hooks.reaped(pid, status, &mut self.report)
+                    {
+                        self.tree.spare(hooks.pid());
+                        continue;
+                    }
+                    if let Protection::Guard(guard) = &mut self.protection
                         && guard.reaped(pid)
                     {
                         (self.report)(UnixNotice::Unguarded { error: io::Error::other("it has ended") });
@@ -193,7 +353,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             }
         };
         if let Main::Ended { run, .. } = self.main
-            && (last == Found::NoChildren || self.tree.has_only_strangers())
+            && (last == Found::NoChildren || self.tree.is_empty())
         {
             self.main = Main::None;
             self.events.push_back(Event::Gone { run });
@@ -225,11 +385,10 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
         self.looker.before_start();
         self.take_answers();
         self.tree.begin();
-        let mark = match self.protection {
-            Protection::Guard(_, mark) => Some(mark),
-            Protection::Kernel | Protection::Nobody => None,
-        };
-        match self.image.spawn(restarts, mark, &self.signals) {
+        self.examiner.begin();
+        let spawned = restarts_variable(restarts)
+            .and_then(|restarts| self.image.spawn(&[restarts], &Birth::Command { mark: self.mark }, &self.signals));
+        match spawned {
             Ok(spawned) => self.main = Main::Starting { run, spawned },
             Err(error) => {
                 let failure = failure(error.raw_os_error().unwrap_or_default());
@@ -250,10 +409,15 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
             Main::Alive { pid, .. } => Leader::Alive(raw(*pid)),
             Main::Ended { group, .. } => Leader::Gone(*group),
         };
+        if let (Signal::Hang, Main::Alive { .. }) = (signal, &self.main) {
+            let processes = self.examiner.examine(&self.tree);
+            (self.report)(UnixNotice::Autopsy { processes });
+        }
         self.tree.signal(leader, number, &mut self.report);
     }
 
     fn look(&mut self, run: RunId) {
+        self.examiner.look(&self.tree);
         self.looker.look(run);
     }
 
@@ -262,9 +426,11 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
             if let Some(event) = self.events.pop_front() {
                 return event;
             }
+            self.turn();
             self.sleep(until);
             self.take_exec_result();
             self.take_answers();
+            self.take_messages();
             if self.events.is_empty() {
                 // Only now, so that what is told of the command comes after its start.
                 self.take_signals();
@@ -277,13 +443,15 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
     }
 }
 
-fn protect() -> io::Result<Protection> {
+fn protect(mark: &io::Result<Mark>) -> io::Result<Protection> {
     if std::process::id() == 1 {
         return Ok(Protection::Kernel);
     }
     linux::proc_is_ours()?;
-    let mark = Mark::own()?;
-    Ok(Protection::Guard(Guard::start(mark)?, mark))
+    match mark {
+        Ok(mark) => Ok(Protection::Guard(Guard::start(*mark)?)),
+        Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+    }
 }
 
 fn named(pid: i32) -> Named {

@@ -102,7 +102,7 @@ fn stand_apart(ear: RawFd) {
 
 fn clear(mark: Mark) {
     let begun = Instant::now();
-    let mut marks = BTreeSet::from([mark]);
+    let mut marks = BTreeSet::from([mark, mark.of_hook()]);
     let mut empty_passes = 0;
     while empty_passes < EMPTY_PASSES && begun.elapsed() < PATIENCE {
         let members = members(&mut marks);
@@ -134,7 +134,8 @@ fn members(marks: &mut BTreeSet<Mark>) -> Vec<Process> {
         }
         for (_, process) in news {
             known.insert(process.pid);
-            marks.insert(Mark::made_by(&process));
+            let mark = Mark::made_by(&process);
+            marks.extend([mark, mark.of_hook()]);
             members.push(process);
         }
         others = rest;

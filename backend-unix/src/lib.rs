@@ -7,22 +7,27 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("only Linux has what this backend needs to keep hold of a process tree: see src/linux.rs");
 
+mod autopsy;
 mod backend;
 mod clock;
 mod guard;
 mod heartbeat;
+mod hooks;
 mod linux;
 mod looker;
 mod mark;
 mod notice;
+mod notify;
 mod process;
 mod reap;
 mod signals;
 mod spawn;
 mod tree;
 
-pub use backend::{Config, UnixBackend};
+pub use autopsy::Examined;
+pub use backend::{Config, Hook, Notifications, UnixBackend};
+pub use hooks::Hooks;
 pub use nix::sys::signal::Signal;
 pub use notice::{Named, Target, UnixNotice};
 pub use signals::{Hangup, Signals};
-pub use spawn::Command;
+pub use spawn::{Command, find};

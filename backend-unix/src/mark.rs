@@ -15,6 +15,8 @@ pub(crate) struct Mark(u64);
 
 /// What no limit set by people looks like.
 const STAMP: u64 = 1 << 62;
+/// On top of it, for hooks.
+const HOOK: u64 = 1 << 63;
 /// Of the start time, in ticks: enough for 348 years.
 const START_BITS: u32 = 40;
 
@@ -22,11 +24,12 @@ impl Mark {
     /// The mark that this process makes.
     ///
     /// # Errors
-    /// If `/proc` does not show this process, or it may not set the limit at will.
+    /// If `/proc` does not show this process by its number, or it may not set the limit at will.
     pub fn own() -> io::Result<Mark> {
         if getrlimit(Resource::Rttime).maximum.is_some() {
             return Err(io::Error::other("RLIMIT_RTTIME has a hard limit"));
         }
+        crate::linux::proc_is_ours()?;
         let own = Process::read(getpid().as_raw_nonzero().get()).ok_or(io::ErrorKind::NotFound)?;
         Ok(Mark::made_by(&own))
     }
@@ -35,6 +38,11 @@ impl Mark {
     pub fn made_by(process: &Process) -> Mark {
         let start = process.start_time & ((1 << START_BITS) - 1);
         Mark(STAMP | u64::from(process.pid.unsigned_abs()) << START_BITS | start)
+    }
+
+    /// The mark for hooks, which are no part of the command.
+    pub fn of_hook(self) -> Mark {
+        Mark(self.0 | HOOK)
     }
 
     /// The mark on a process, if it bears one.

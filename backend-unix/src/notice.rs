@@ -1,5 +1,6 @@
 //! What the backend itself has to tell, beside the notices of the machine.
 
+use crate::autopsy::Examined;
 use nix::sys::signal::Signal;
 use std::io;
 
@@ -58,6 +59,28 @@ pub enum UnixNotice {
         /// Why.
         error: io::Error,
     },
+    /// The command hangs; this is what it is doing, told before its first signal.
+    Autopsy {
+        /// All its processes, parents before children.
+        processes: Vec<Examined>,
+    },
+    /// The command says what it is doing: `STATUS=` of sd_notify(3).
+    StatusText {
+        /// Without control characters.
+        text: String,
+    },
+    /// A message to `NOTIFY_SOCKET` makes no sense, or does not come from the command. Told once.
+    MessageRefused {
+        /// Why.
+        error: io::Error,
+    },
+    /// A hook could not be run, or did not do well.
+    HookFailed {
+        /// Which, and why.
+        error: io::Error,
+    },
+    /// The loop turns: told as often as [`Config::tick`](crate::Config::tick) says.
+    Tick,
     /// There is no guard, so that what the command starts lives on if this process is killed. Told once.
     Unguarded {
         /// Why.

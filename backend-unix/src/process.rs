@@ -13,8 +13,10 @@ pub(crate) struct Process {
     pub name: String,
     pub parent: i32,
     pub group: i32,
-    state: char,
-    threads: u32,
+    pub state: char,
+    pub threads: u32,
+    /// Used so far, in clock ticks.
+    pub cpu: u64,
     /// In clock ticks since boot: together with the pid it names a process for ever.
     pub start_time: u64,
 }
@@ -39,6 +41,7 @@ impl Process {
             parent: fields.get(1)?.parse().ok()?,
             group: fields.get(2)?.parse().ok()?,
             threads: fields.get(17)?.parse().ok()?,
+            cpu: fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?,
             start_time: fields.get(19)?.parse().ok()?,
         })
     }

@@ -5,13 +5,14 @@ use crate::mark::Mark;
 use crate::signals::Signals;
 use nix::libc;
 use nix::unistd::{ForkResult, fork};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, getpid, setpgid};
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 use supervisor_core::{StartFailure, StartFailureKind};
 
 /// Where a command without a slash is looked for if there is no PATH: execvp(3).
@@ -34,6 +35,23 @@ pub(crate) struct Image {
     paths: Vec<CString>,
     arguments: Vec<CString>,
     environment: Vec<CString>,
+    sockets: Sockets,
+}
+
+/// Listening sockets that a service manager passed to this process: sd_listen_fds(3).
+#[derive(PartialEq)]
+enum Sockets {
+    None,
+    /// They are for whoever has the pid in `LISTEN_PID`, which is each child's own in turn.
+    Passed,
+}
+
+/// As what a child is born.
+pub(crate) enum Birth<'a> {
+    /// The command.
+    Command { mark: Option<Mark> },
+    /// A hook: it reads the event, and has nothing else of ours or of the command's but the other standard streams.
+    Hook { input: BorrowedFd<'a>, mark: Option<Mark> },
 }
 
 /// A child between fork and execve.
@@ -48,29 +66,36 @@ impl Image {
     /// `InvalidInput` if a string has a NUL in it.
     pub fn new(command: &Command) -> io::Result<Image> {
         let arguments = std::iter::once(&command.program).chain(&command.arguments);
-        let environment = command.environment.iter().filter(|(name, _)| name != RESTARTS);
+        let own_pid = std::process::id().to_string();
+        let passed = command.environment.iter().any(|(name, value)| name == LISTEN_PID && *value == *own_pid);
+        let replaced = |name: &OsString| passed && (name == LISTEN_PID || name == LISTEN_PIDFDID);
+        let environment = command.environment.iter().filter(|(name, _)| name != RESTARTS && !replaced(name));
         Ok(Image {
             paths: candidates(command).into_iter().map(c_string).collect::<io::Result<_>>()?,
             arguments: arguments.map(|argument| c_string(argument.clone())).collect::<io::Result<_>>()?,
             environment: environment.map(|(name, value)| assignment(name, value)).collect::<io::Result<_>>()?,
+            sockets: if passed { Sockets::Passed } else { Sockets::None },
         })
     }
 
-    /// Forks a child that leads a process group of its own, bears a mark if there is one to bear, dies with this
-    /// process, and executes the command.
+    /// Forks a child that leads a process group of its own, dies with this process, and executes the command with
+    /// these variables more.
     ///
     /// # Errors
     /// Those of pipe2(2) and fork(2). What fails in the child comes through [`Spawned::exec_result`].
-    pub fn spawn(&self, restarts: u32, mark: Option<Mark>, signals: &Signals) -> io::Result<Spawned> {
-        let restarts = assignment(OsStr::new(RESTARTS), OsStr::new(&restarts.to_string()))?;
+    pub fn spawn(&self, variables: &[CString], birth: &Birth<'_>, signals: &Signals) -> io::Result<Spawned> {
         let argv = pointers(self.arguments.iter());
-        let envp = pointers(self.environment.iter().chain([&restarts]));
+        let mut listen_pid = ListenPid::new();
+        let own_variable = (self.sockets == Sockets::Passed).then_some(listen_pid.0.as_ptr().cast());
+        let envp = pointers(self.environment.iter().chain(variables)).into_iter();
+        let envp: Vec<_> = own_variable.into_iter().chain(envp).collect();
         let parent = getpid();
         let (exec_result, tell) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         // SAFETY: the child makes nothing but system calls, on what was prepared above, until it executes or exits.
         match unsafe { fork()? } {
             ForkResult::Child => {
-                let error = become_command(&self.paths, &argv, &envp, parent, mark, signals);
+                listen_pid.set(getpid());
+                let error = become_command(&self.paths, &argv, &envp, parent, birth, signals);
                 // Should nobody read it any more, the exit code still tells.
                 let _ = rustix::io::write(&tell, &error.raw_os_error().to_ne_bytes());
                 // SAFETY: _exit(2) runs no destructor and no exit handler of the parent.
@@ -110,6 +135,8 @@ pub(crate) fn failure(os_error: i32) -> StartFailure {
 }
 
 const RESTARTS: &str = "SUPERVISED_RESTARTS";
+const LISTEN_PID: &str = "LISTEN_PID";
+const LISTEN_PIDFDID: &str = "LISTEN_PIDFDID";
 
 /// In the child: returns only if something failed.
 fn become_command(
@@ -117,16 +144,53 @@ fn become_command(
     argv: &[*const libc::c_char],
     envp: &[*const libc::c_char],
     parent: Pid,
-    mark: Option<Mark>,
+    birth: &Birth<'_>,
     signals: &Signals,
 ) -> Errno {
+    let (Birth::Command { mark } | Birth::Hook { mark, .. }) = birth;
     let prepared = setpgid(None, None)
+        .and_then(|()| birth.prepare_descriptors())
         .and_then(|()| mark.map_or(Ok(()), Mark::set))
         .and_then(|()| linux::die_with_parent(parent))
         .and_then(|()| signals.restore().map_err(|error| Errno::from_raw_os_error(error as i32)));
     match prepared {
         Ok(()) => execute(paths, argv, envp),
         Err(error) => error,
+    }
+}
+
+impl Birth<'_> {
+    fn prepare_descriptors(&self) -> Result<(), Errno> {
+        let Birth::Hook { input, .. } = self else { return Ok(()) };
+        // SAFETY: dup2(2) and close_range(2) on descriptors of a process that has just been forked.
+        let results = unsafe {
+            libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+            libc::dup2(input.as_raw_fd(), 0)
+        };
+        if results == 0 { Ok(()) } else { Err(Errno::from_raw_os_error(nix::errno::Errno::last_raw())) }
+    }
+}
+
+/// `LISTEN_PID=` and room for a pid, which only the child knows.
+struct ListenPid([u8; 24]);
+
+impl ListenPid {
+    const NAME: &[u8] = b"LISTEN_PID=";
+
+    fn new() -> ListenPid {
+        let mut bytes = [0; 24];
+        bytes[..Self::NAME.len()].copy_from_slice(Self::NAME);
+        ListenPid(bytes)
+    }
+
+    /// Writes decimal digits, and allocates nothing.
+    fn set(&mut self, pid: Pid) {
+        let mut rest = pid.as_raw_nonzero().get().unsigned_abs();
+        let digits = rest.ilog10() as usize + 1;
+        for place in self.0[Self::NAME.len()..][..digits].iter_mut().rev() {
+            *place = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
     }
 }
 
@@ -164,6 +228,31 @@ fn candidates(command: &Command) -> Vec<OsString> {
             folder => OsString::from_vec([folder, b"/", program].concat()),
         })
         .collect()
+}
+
+/// `SUPERVISED_RESTARTS`.
+pub(crate) fn restarts_variable(restarts: u32) -> io::Result<CString> {
+    variable(RESTARTS, &restarts.to_string())
+}
+
+/// A variable of the environment.
+pub(crate) fn variable(name: &str, value: &str) -> io::Result<CString> {
+    assignment(OsStr::new(name), OsStr::new(value))
+}
+
+/// Where a program is: its first candidate that may be executed.
+///
+/// # Errors
+/// `NotFound`, or `PermissionDenied` if none of those found may be executed.
+pub fn find(command: &Command) -> io::Result<PathBuf> {
+    let mut error = io::ErrorKind::NotFound;
+    for path in candidates(command).into_iter().map(PathBuf::from).filter(|path| path.is_file()) {
+        if rustix::fs::access(&path, rustix::fs::Access::EXEC_OK).is_ok() {
+            return Ok(path);
+        }
+        error = io::ErrorKind::PermissionDenied;
+    }
+    Err(error.into())
 }
 
 fn assignment(name: &OsStr, value: &OsStr) -> io::Result<CString> {

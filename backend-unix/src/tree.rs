@@ -1,6 +1,7 @@
 //! The process tree below the supervisor: who is in it, and signals to its members.
 
 use crate::linux;
+use crate::mark::Mark;
 use crate::notice::{Named, Target, UnixNotice};
 use crate::process::Process;
 use nix::sys::signal::{Signal, killpg};
@@ -12,8 +13,16 @@ pub(crate) struct Tree {
     proc: Proc,
     /// Children that this process had before it became a supervisor. They are none of its business.
     strangers: BTreeSet<i32>,
+    hooks: Spared,
     /// Who got which signal in this run: nobody gets the same one twice, but for SIGKILL.
     sent: BTreeSet<(i32, Signal)>,
+}
+
+/// Hooks, which are children too but no part of the run.
+#[derive(Clone, Copy)]
+struct Spared {
+    mark: Option<Mark>,
+    pid: Option<i32>,
 }
 
 /// Whether `/proc` shows our processes.
@@ -38,11 +47,12 @@ const MOST_PASSES: u32 = 1000;
 impl Tree {
     /// # Errors
     /// If `/proc` does not show our processes; the tree then works on the process group alone.
-    pub fn new() -> (Tree, io::Result<()>) {
+    pub fn new(hook_mark: Option<Mark>) -> (Tree, io::Result<()>) {
         let result = linux::proc_is_ours();
         let proc = if result.is_ok() { Proc::Visible } else { Proc::Hidden };
-        let mut tree = Tree { proc, strangers: BTreeSet::new(), sent: BTreeSet::new() };
-        tree.strangers = tree.children().collect();
+        let hooks = Spared { mark: hook_mark, pid: None };
+        let mut tree = Tree { proc, strangers: BTreeSet::new(), hooks, sent: BTreeSet::new() };
+        tree.strangers = tree.children();
         (tree, result)
     }
 
@@ -56,9 +66,26 @@ impl Tree {
         self.strangers.remove(&pid);
     }
 
-    /// Whether all children that are left were there before the supervisor.
-    pub fn has_only_strangers(&self) -> bool {
-        !self.strangers.is_empty() && self.children().all(|pid| self.strangers.contains(&pid))
+    /// Tells which child is the current hook.
+    pub fn spare(&mut self, hook: Option<i32>) {
+        self.hooks.pid = hook;
+    }
+
+    /// Whether no child is left that belongs to the run. Where nobody sees processes, nobody can tell.
+    pub fn is_empty(&self) -> bool {
+        self.proc == Proc::Visible && self.children().is_empty()
+    }
+
+    /// Whether a living process belongs to the run, as its parents tell.
+    pub fn holds(&self, mut pid: i32) -> bool {
+        let own = std::process::id().cast_signed();
+        loop {
+            match Process::read(pid) {
+                Some(process) if process.parent == own => return self.owns(pid),
+                Some(process) if process.parent > 0 => pid = process.parent,
+                Some(_) | None => return false,
+            }
+        }
     }
 
     /// Sends a signal to the run. SIGKILL goes to everything in it. Any other goes to the process group while its
@@ -108,10 +135,10 @@ impl Tree {
         }
     }
 
-    /// All living descendants of this process, parents before children, but for strangers and what is below them.
-    fn descendants(&self) -> Vec<Process> {
-        let mut pids: Vec<i32> = self.children().filter(|pid| !self.strangers.contains(pid)).collect();
-        let mut known: BTreeSet<i32> = pids.iter().copied().collect();
+    /// All living processes of the run, parents before children.
+    pub fn descendants(&self) -> Vec<Process> {
+        let mut known = self.children();
+        let mut pids: Vec<i32> = known.iter().copied().collect();
         let mut next = 0;
         while let Some(&pid) = pids.get(next) {
             pids.extend(linux::children_of(pid).into_iter().filter(|&child| known.insert(child)));
@@ -120,12 +147,19 @@ impl Tree {
         pids.into_iter().filter_map(Process::read).filter(Process::is_alive).collect()
     }
 
-    fn children(&self) -> impl Iterator<Item = i32> {
-        let own = match self.proc {
+    /// The children of this process that belong to the run. None of them goes before it is reaped, so that the list
+    /// of the kernel is complete.
+    fn children(&self) -> BTreeSet<i32> {
+        let all = match self.proc {
             Proc::Visible => linux::children_of(std::process::id().cast_signed()),
             Proc::Hidden => Vec::new(),
         };
-        own.into_iter()
+        all.into_iter().filter(|&pid| self.owns(pid)).collect()
+    }
+
+    fn owns(&self, child: i32) -> bool {
+        let Spared { mark, pid } = self.hooks;
+        !self.strangers.contains(&child) && pid != Some(child) && (mark.is_none() || Mark::on(child) != mark)
     }
 }
 

@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command as Process, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant as Clock};
-use supervisor_backend_unix::{Command, Config, Signal, Signals, UnixBackend};
+use supervisor_backend_unix::{Command, Config, Hook, Notifications, Signal, Signals, UnixBackend};
 use supervisor_core::sim::{Behaviour, Heartbeats, Reaction, SimBackend};
 use supervisor_core::{
     Backend, Backoff, Ending, Event, ExitStatus, Instant, Limit, Notice, Outcome, Policy, Restart, RunId, StartFailure,
@@ -160,7 +160,16 @@ fn told(notice: Notice) -> Option<Told> {
         Notice::Killing { .. } => Told::Killing,
         Notice::BackingOff { restart, delay, .. } => Told::BackingOff(restart, delay),
         Notice::Done(outcome) => Told::Done(outcome),
-        Notice::Heartbeat { .. } | Notice::Delayed { .. } | Notice::Surviving { .. } => return None,
+        // These scripts tell nothing by sd_notify(3).
+        Notice::HangReported { .. }
+        | Notice::Ready { .. }
+        | Notice::Leaving { .. }
+        | Notice::TimeoutSet { .. }
+        | Notice::Extended { .. }
+        | Notice::StreakEnded { .. }
+        | Notice::Heartbeat { .. }
+        | Notice::Delayed { .. }
+        | Notice::Surviving { .. } => return None,
     })
 }
 
@@ -169,7 +178,9 @@ type Story = Vec<(Duration, Told)>;
 fn story(policy: Policy, backend: &mut impl Backend) -> Story {
     let begin = backend.now();
     let mut story = Story::new();
-    supervisor_core::run(policy, backend, |at, notice| story.extend(told(notice).map(|told| (at - begin, told))));
+    supervisor_core::run(policy, backend, |at: Instant, notice: Notice| {
+        story.extend(told(notice).map(|told| (at - begin, told)))
+    });
     story
 }
 
@@ -209,6 +220,9 @@ fn perform(script: &Script, signals: Signals) -> Story {
         heartbeat_file,
         stop_signal: Signal::SIGTERM,
         hang_signal: Signal::SIGTERM,
+        notifications: Notifications::Refused,
+        hook: Hook::None,
+        tick: None,
     };
     let unix_notices = RefCell::new(Vec::new());
     let mut backend = UnixBackend::new(config, signals, |notice| unix_notices.borrow_mut().push(notice)).unwrap();

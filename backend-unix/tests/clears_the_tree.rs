@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::time::Duration;
-use supervisor_backend_unix::{Command, Config, Signal, Signals, Target, UnixBackend, UnixNotice};
+use supervisor_backend_unix::{Command, Config, Hook, Notifications, Signal, Signals, Target, UnixBackend, UnixNotice};
 use supervisor_core::{Backend, Event, ExitStatus, RunId, Signal as Order};
 
 /// Without the test harness, whose threads would get the signals.
@@ -22,6 +22,9 @@ fn main() {
         heartbeat_file: folder.path().join("heartbeat.txt"),
         stop_signal: Signal::SIGTERM,
         hang_signal: Signal::SIGTERM,
+        notifications: Notifications::Refused,
+        hook: Hook::None,
+        tick: None,
     };
     let told = RefCell::new(Vec::new());
     let report = |notice| told.borrow_mut().push(notice);

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
-use supervisor_backend_unix::{Command, Config, Signal, Signals, UnixBackend};
+use supervisor_backend_unix::{Command, Config, Hook, Notifications, Signal, Signals, UnixBackend};
 use supervisor_core::{Backend, Event, RunId};
 
 /// Without the test harness, whose threads would get the signals.
@@ -23,6 +23,9 @@ fn main() {
         heartbeat_file: folder.path().join("heartbeat.txt"),
         stop_signal: Signal::SIGTERM,
         hang_signal: Signal::SIGTERM,
+        notifications: Notifications::Refused,
+        hook: Hook::None,
+        tick: None,
     };
     let mut main = 0;
     let panicked = catch_unwind(AssertUnwindSafe(|| {

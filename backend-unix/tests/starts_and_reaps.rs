@@ -1,7 +1,7 @@
 //! A command is started, is told of once it executes, and its end is told before "nothing is left".
 
 use std::time::Duration;
-use supervisor_backend_unix::{Command, Config, Signal, Signals, UnixBackend};
+use supervisor_backend_unix::{Command, Config, Hook, Notifications, Signal, Signals, UnixBackend};
 use supervisor_core::{Backend, Event, ExitStatus, RunId, StartFailureKind};
 
 /// Without the test harness, whose threads would get the signals.
@@ -16,6 +16,9 @@ fn main() {
         heartbeat_file: folder.path().join("heartbeat.txt"),
         stop_signal: Signal::SIGTERM,
         hang_signal: Signal::SIGTERM,
+        notifications: Notifications::Refused,
+        hook: Hook::None,
+        tick: None,
     };
     let run = RunId(1);
     let events = |program: &str, arguments: &[&str], most: usize| {

@@ -1,19 +1,34 @@
 //! What the `supervisor` program is made of: its options, its log, its exit codes. `cargo xtask` reads the same
 //! options.
 
+mod dry_run;
 mod exit_code;
 mod logging;
+mod manager;
+mod metrics;
 mod options;
+mod publish;
+mod record;
 mod report;
+mod sinks;
+mod status;
+pub mod trace;
 mod values;
+mod words;
 
+use manager::Manager;
 use options::{Request, Settings};
-use report::Reporter;
+use publish::Published;
+use report::{Reporter, Shared};
+use sinks::{Readiness, Sinks};
+use status::Status;
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
-use supervisor_backend_unix::{Signals, UnixBackend};
+use std::rc::Rc;
+use std::time::Instant;
+use supervisor_backend_unix::{Hook, Notifications, Signals, UnixBackend};
 use supervisor_core::Policy;
 
 /// The program: `supervisor [OPTIONS] <COMMAND> [ARGS]...`.
@@ -24,15 +39,19 @@ pub fn main() -> ExitCode {
         Err(error) => return refuse(exit_code::CANNOT_WORK, &format!("cannot take over signals: {error}")),
     };
     match options::read(std::env::args_os(), std::env::vars_os()) {
-        Ok(Request::Show(text)) => {
-            // Whoever closed standard output does not want to read it.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
+        Ok(Request::Show(text)) => show(&text),
+        Ok(Request::DryRun(settings)) => show(&dry_run::text(&settings)),
+        Ok(Request::Supervise(settings)) => {
+            supervise(*settings, signals).unwrap_or_else(|message| refuse(exit_code::CANNOT_WORK, &message))
         }
-        Ok(Request::Supervise(settings)) => supervise(*settings, signals)
-            .unwrap_or_else(|error| refuse(exit_code::CANNOT_WORK, &format!("cannot work: {error}"))),
         Err(refusal) => refuse(refusal.exit_code, &refusal.message),
     }
+}
+
+fn show(text: &str) -> ExitCode {
+    // Whoever closed standard output does not want to read it.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
 }
 
 /// The policy that options of `supervisor` ask for, those in the environment included.
@@ -47,6 +66,7 @@ pub fn policy(options: impl IntoIterator<Item = OsString>) -> Result<Policy, Str
         Ok(Request::Supervise(settings)) => {
             Err(format!("{} is not an option", settings.backend.command.program.display()))
         }
+        Ok(Request::DryRun(_)) => Err("--dry-run: leave it out".to_owned()),
         Ok(Request::Show(text)) => Err(text),
         Err(refusal) => Err(refusal.message),
     }
@@ -58,12 +78,51 @@ fn refuse(code: u8, message: &str) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn supervise(settings: Settings, signals: Signals) -> std::io::Result<ExitCode> {
-    let log = logging::start(settings.verbosity);
-    let reporter = RefCell::new(Reporter::new(&settings));
-    let mut backend = UnixBackend::new(settings.backend, signals, |notice| reporter.borrow_mut().backend(&notice))?;
-    let outcome =
-        supervisor_core::run(settings.policy, &mut backend, |_, notice| reporter.borrow_mut().machine(notice));
+fn supervise(settings: Settings, signals: Signals) -> Result<ExitCode, String> {
+    let cannot_work = |error: std::io::Error| format!("cannot work: {error}");
+    let log = logging::start(settings.verbosity, settings.format);
+    let reporter = Shared(Rc::new(RefCell::new(Reporter::new(&settings, sinks(&settings)?))));
+    let Settings { policy, backend, .. } = settings;
+    let of_backend = reporter.clone();
+    let mut backend = UnixBackend::new(backend, signals, move |notice| of_backend.0.borrow_mut().backend(&notice))
+        .map_err(cannot_work)?;
+    let outcome = supervisor_core::run(policy, &mut backend, reporter.clone());
+    backend.finish();
+    reporter.0.borrow().flush();
     log.flush();
     Ok(ExitCode::from(exit_code::of(outcome)))
+}
+
+/// Whoever wants to know what happens.
+fn sinks(settings: &Settings) -> Result<Sinks, String> {
+    let format = settings.format;
+    let status = Status::new(settings.policy.max_restarts);
+    let mut files = Vec::new();
+    for file in &settings.files {
+        let option = file.option;
+        let words = format!("{option} {}: cannot be written", file.path.display());
+        let words_later = words.clone();
+        let tell = move |error: &std::io::Error| {
+            logging::trouble(format, option, error, format_args!("{words_later}: {error}"));
+        };
+        let published = Published::begin(&file.path, &file.form.render(&status), tell)
+            .map_err(|error| format!("{words}: {}", error.kind()))?;
+        files.push((published, file.form.clone()));
+    }
+    let manager = Manager::find().and_then(|found| found.map_err(|error| sinks::manager_is_deaf(format, &error)).ok());
+    Ok(Sinks {
+        format,
+        status,
+        files,
+        written: Instant::now(),
+        hooks: match &settings.backend.hook {
+            Hook::None => None,
+            Hook::Run(_, hooks) => Some(hooks.clone()),
+        },
+        manager,
+        readiness: match settings.backend.notifications {
+            Notifications::Refused => Readiness::Start,
+            Notifications::Taken => Readiness::Word,
+        },
+    })
 }

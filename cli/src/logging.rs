@@ -1,8 +1,12 @@
 //! The log on standard error, written by a thread of its own: whoever logs never waits for the reader.
 
+use crate::record::{self, Fact, Record, VERSION};
+use jiff::Timestamp;
+use log::Level;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -26,8 +30,55 @@ pub enum Verbosity {
     Trace,
 }
 
+/// The form of a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// A sentence.
+    #[default]
+    Text,
+    /// An object.
+    Json,
+}
+
+/// Of all lines, whatever module they come from.
+const TARGET: &str = "supervisor";
+
+/// Logs a fact as one JSON object.
+pub fn record(level: Level, fact: &Fact, words: fmt::Arguments<'_>) {
+    if log::log_enabled!(target: TARGET, level) {
+        log::log!(target: TARGET, level, "{}", json(level, fact, words));
+    }
+}
+
+/// A fact as a JSON object in one line.
+pub fn json(level: Level, fact: &Fact, words: fmt::Arguments<'_>) -> String {
+    let (time, level) = (record::time(Timestamp::now()), level_name(level));
+    let message = &words.to_string();
+    let supervisor = std::process::id();
+    let record = Record { version: VERSION, time, supervisor, level, fact, message };
+    serde_json::to_string(&record).unwrap_or_default()
+}
+
+fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    }
+}
+
+/// Something that the supervisor would do cannot be done, told from any thread.
+pub fn trouble(format: Format, with: &'static str, error: &impl fmt::Display, words: fmt::Arguments<'_>) {
+    match format {
+        Format::Text => log::warn!(target: TARGET, "{words}"),
+        Format::Json => record(Level::Warn, &Fact::Trouble { with, error: error.to_string() }, words),
+    }
+}
+
 /// Starts the log. Where `RUST_LOG` is set it decides; one that makes no sense is told and passed over.
-pub fn start(verbosity: Verbosity) -> Log {
+pub fn start(verbosity: Verbosity, format: Format) -> Log {
     let level = match verbosity {
         Verbosity::Quiet => "warn",
         Verbosity::Normal => "info",
@@ -37,7 +88,7 @@ pub fn start(verbosity: Verbosity) -> Log {
     let wanted = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
     // Checked here, since env_logger would write its complaint to a reader that may stall.
     let wanted = wanted.map(|filter| env_filter::Builder::new().try_parse(&filter).map(|_| filter));
-    let log = Log::default();
+    let log = Log { format, ..Log::default() };
     let mut builder = env_logger::Builder::new();
     builder.parse_filters(match &wanted {
         Some(Ok(filter)) => filter,
@@ -46,13 +97,16 @@ pub fn start(verbosity: Verbosity) -> Log {
     let own_pid = std::process::id();
     builder
         .format(move |line, record| {
+            if format == Format::Json {
+                return writeln!(line, "{}", record.args());
+            }
             let (time, level, words) = (line.timestamp_millis(), record.level(), record.args());
             writeln!(line, "{time} {level:<5} supervisor[{own_pid}] {words}")
         })
         .target(env_logger::Target::Pipe(Box::new(log.clone())))
         .init();
     if let Some(Err(error)) = wanted {
-        log::warn!("RUST_LOG is not understood, and passed over: {error}");
+        trouble(format, "RUST_LOG", &error, format_args!("RUST_LOG is not understood, and passed over: {error}"));
     }
     log
 }
@@ -60,6 +114,7 @@ pub fn start(verbosity: Verbosity) -> Log {
 /// A bounded queue of lines.
 #[derive(Clone, Default)]
 pub struct Log {
+    format: Format,
     shared: Arc<(Mutex<Queue>, Condvar)>,
 }
 
@@ -136,9 +191,17 @@ impl Log {
             let Line { mut text, dropped_before } = self.next();
             lost += dropped_before;
             if lost > 0 {
-                text = [format!("supervisor: log lines lost: {lost}\n").as_bytes(), &text].concat();
+                text = [self.lost(lost).as_bytes(), &text].concat();
             }
             lost = if write(&text).is_ok() { 0 } else { lost + 1 };
+        }
+    }
+
+    fn lost(&self, lines: u64) -> String {
+        let words = format!("supervisor: log lines lost: {lines}");
+        match self.format {
+            Format::Text => words + "\n",
+            Format::Json => json(Level::Warn, &Fact::LogLinesLost { lines }, format_args!("{words}")) + "\n",
         }
     }
 

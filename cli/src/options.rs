@@ -1,7 +1,9 @@
 //! The command line and the environment, as settings.
 
 use crate::exit_code;
-use crate::logging::Verbosity;
+use crate::logging::{Format, Verbosity};
+use crate::manager;
+use crate::sinks::Form;
 use crate::values;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -12,7 +14,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
-use supervisor_backend_unix::{Command, Config, Signal};
+use supervisor_backend_unix::{Command, Config, Hook, Hooks, Notifications, Signal};
 use supervisor_core::{Backoff, Jitter, Limit, Policy, Restart, Watchdog};
 
 /// Keeps a command alive: restarts it when it fails, is killed or hangs, and leaves nothing of it behind.
@@ -62,6 +64,10 @@ struct Options {
     #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::signal))]
     stop_signal: Signal,
 
+    /// The command may also speak the sd_notify protocol of systemd, its watchdog included
+    #[arg(long, action = ArgAction::SetTrue, value_parser = OsStringValueParser::new().try_map(values::switch), help_heading = HEALTH)]
+    notify: bool,
+
     /// What a hung command gets instead, such as QUIT for a stack dump [default: the stop signal]
     #[arg(long, value_name = "SIGNAL", help_heading = STOPPING)]
     #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::signal))]
@@ -97,6 +103,27 @@ struct Options {
     #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::seconds))]
     reset_after: Duration,
 
+    /// The current state as JSON, replaced at every change
+    #[arg(long, value_name = "PATH", help_heading = OUTPUT)]
+    status_file: Option<PathBuf>,
+
+    /// The same for the textfile collector of Prometheus
+    #[arg(long, value_name = "PATH", help_heading = OUTPUT)]
+    metrics_file: Option<PathBuf>,
+
+    /// Run for every event, which it reads as JSON from its standard input
+    #[arg(long, value_name = "PROGRAM", help_heading = OUTPUT)]
+    on_event: Option<OsString>,
+
+    /// Form of the log on standard error: text or json
+    #[arg(long, value_name = "FORMAT", default_value = "text", help_heading = OUTPUT)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::format))]
+    log_format: Format,
+
+    /// Show what this policy would do to a command that crashes, and to one that hangs, and exit
+    #[arg(long, action = ArgAction::SetTrue, value_parser = OsStringValueParser::new().try_map(values::switch), help_heading = OUTPUT)]
+    dry_run: bool,
+
     /// Log warnings and errors only
     #[arg(short, long, action = ArgAction::SetTrue, value_parser = OsStringValueParser::new().try_map(values::switch), help_heading = OUTPUT)]
     quiet: bool,
@@ -123,6 +150,8 @@ const HANG_OPTIONS: [&str; 3] = ["timeout", "initial_check_delay", "hang_signal"
 pub enum Request {
     /// This text, and nothing else.
     Show(String),
+    /// What a policy would do.
+    DryRun(Box<Settings>),
     /// A supervised command.
     Supervise(Box<Settings>),
 }
@@ -132,6 +161,15 @@ pub struct Settings {
     pub policy: Policy,
     pub backend: Config,
     pub verbosity: Verbosity,
+    pub format: Format,
+    pub files: Vec<PublishedFile>,
+}
+
+/// A file that tells the current state.
+pub struct PublishedFile {
+    pub option: &'static str,
+    pub path: PathBuf,
+    pub form: Form,
 }
 
 /// Why nothing is started.
@@ -160,7 +198,8 @@ pub fn read(
     });
     match parsed {
         Ok((matches, options)) => {
-            settings(options, &matches, environment, &variables).map(Box::new).map(Request::Supervise)
+            let request = if options.dry_run { Request::DryRun } else { Request::Supervise };
+            settings(options, &matches, environment, &variables).map(Box::new).map(request)
         }
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             Ok(Request::Show(error.to_string()))
@@ -210,11 +249,25 @@ fn settings(
     let mut command = options.command.into_iter();
     let program = command.next().unwrap_or_default();
     let heartbeat_variable = OsString::from("HEARTBEAT_FILE");
-    let environment = environment
+    let mut environment: Vec<_> = environment
         .into_iter()
         .filter(|(name, _)| !variables.contains(name) && *name != heartbeat_variable)
         .chain([(heartbeat_variable.clone(), heartbeat_file.clone().into_os_string())])
         .collect();
+    let hook = hook(options.on_event, &environment)?;
+    let notifications = if options.notify { Notifications::Taken } else { Notifications::Refused };
+    if options.notify {
+        // What a service manager above has set is for the supervisor.
+        environment.retain(|(name, _)| name != "WATCHDOG_USEC" && name != "WATCHDOG_PID");
+    }
+    if let (Watchdog::On { timeout, .. }, true) = (watchdog, options.notify) {
+        let micros = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
+        environment.push(("WATCHDOG_USEC".into(), micros.to_string().into()));
+    }
+    let name = program.to_string_lossy().into_owned();
+    let status = options.status_file.map(|path| ("--status-file", path, Form::Status));
+    let metrics = options.metrics_file.map(|path| ("--metrics-file", path, Form::Metrics(name)));
+    let files = [status, metrics].into_iter().flatten();
     Ok(Settings {
         policy: Policy {
             watchdog,
@@ -233,7 +286,12 @@ fn settings(
             heartbeat_file,
             stop_signal: options.stop_signal,
             hang_signal: options.hang_signal.unwrap_or(options.stop_signal),
+            notifications,
+            hook,
+            tick: manager::feeding_interval(),
         },
+        format: options.log_format,
+        files: files.map(|(option, path, form)| PublishedFile { option, path, form }).collect(),
         verbosity: match (options.quiet, options.verbose) {
             (true, _) => Verbosity::Quiet,
             (false, 0) => Verbosity::Normal,
@@ -241,6 +299,25 @@ fn settings(
             (false, _) => Verbosity::Trace,
         },
     })
+}
+
+/// A hook is looked for before anything is started.
+fn hook(program: Option<OsString>, environment: &[(OsString, OsString)]) -> Result<Hook, Refusal> {
+    let Some(program) = program else { return Ok(Hook::None) };
+    // Sockets that were passed down are for the command.
+    let environment = environment.iter().filter(|(name, _)| !name.as_encoded_bytes().starts_with(b"LISTEN_"));
+    let command = Command { program, arguments: vec![], environment: environment.cloned().collect() };
+    match supervisor_backend_unix::find(&command) {
+        Ok(_) => Ok(Hook::Run(command, Hooks::default())),
+        Err(error) => {
+            let remedy = match error.kind() {
+                std::io::ErrorKind::PermissionDenied => "it cannot be executed; make it executable, as with chmod +x",
+                _ => "there is no such program; give the path of one, or a name to be found in PATH",
+            };
+            let message = format!("--on-event {}: {remedy}", command.program.display());
+            Err(Refusal { exit_code: exit_code::CANNOT_WORK, message })
+        }
+    }
 }
 
 /// `--no-heartbeat` and an option about hangs contradict each other on the command line. Elsewhere the command line

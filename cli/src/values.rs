@@ -1,5 +1,6 @@
 //! The values of options, from text.
 
+use crate::logging::Format;
 use std::ffi::OsString;
 use std::str::FromStr;
 use std::time::Duration;
@@ -70,6 +71,15 @@ pub fn restart(value: OsString) -> Parsed<Restart> {
         "on-failure" => Ok(Restart::OnFailure),
         "always" => Ok(Restart::Always),
         _ => Err("give never, on-failure or always".to_owned()),
+    }
+}
+
+/// The form of the log.
+pub fn format(value: OsString) -> Parsed<Format> {
+    match text(value)?.as_str() {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        _ => Err("give text or json".to_owned()),
     }
 }
 

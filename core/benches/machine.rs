@@ -3,7 +3,7 @@
 use divan::{AllocProfiler, Bencher, black_box};
 use std::time::Duration;
 use supervisor_core::sim::{Service, SimBackend};
-use supervisor_core::{Event, ExitStatus, Instant, Observation, Policy, RunId, Supervisor};
+use supervisor_core::{Event, ExitStatus, Instant, Notice, Observation, Policy, RunId, Supervisor};
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
@@ -90,7 +90,7 @@ fn running_stop(bencher: Bencher) {
 fn simulated_day() {
     let service = Service { seed: 1 };
     let mut world = SimBackend::new(|run| service.behaviour(run), [(at(86_400), Event::Stop)]);
-    black_box(supervisor_core::run(Policy::default(), &mut world, |_, notice| {
+    black_box(supervisor_core::run(Policy::default(), &mut world, |_: Instant, notice: Notice| {
         black_box(notice);
     }));
 }

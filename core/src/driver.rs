@@ -22,12 +22,27 @@ pub trait Backend {
     fn wait(&mut self, until: Option<Instant>) -> Event;
 }
 
-/// Supervises a command to its end. `report` gets every notice with its time, before its actions are carried out.
-pub fn run(policy: Policy, backend: &mut impl Backend, mut report: impl FnMut(Instant, Notice)) -> Outcome {
+/// Who is told what happens, and when: any function that takes notices will do.
+pub trait Report {
+    /// A fact, before the machine takes it.
+    fn event(&mut self, _at: Instant, _event: Event) {}
+
+    /// A notice of the machine, before its actions are carried out.
+    fn notice(&mut self, at: Instant, notice: Notice);
+}
+
+impl<F: FnMut(Instant, Notice)> Report for F {
+    fn notice(&mut self, at: Instant, notice: Notice) {
+        self(at, notice);
+    }
+}
+
+/// Supervises a command to its end. `report` gets every fact and every notice with its time.
+pub fn run(policy: Policy, backend: &mut impl Backend, mut report: impl Report) -> Outcome {
     let (mut supervisor, mut step) = Supervisor::start(policy);
     let mut now = backend.now();
     loop {
-        step.notices.into_iter().for_each(|notice| report(now, notice));
+        step.notices.into_iter().for_each(|notice| report.notice(now, notice));
         for action in step.actions {
             match action {
                 Action::Start { run, restarts } => backend.start(run, restarts),
@@ -40,6 +55,7 @@ pub fn run(policy: Policy, backend: &mut impl Backend, mut report: impl FnMut(In
         }
         let event = backend.wait(supervisor.poll_timeout());
         now = backend.now();
+        report.event(now, event);
         step = supervisor.handle_event(event, now);
     }
 }

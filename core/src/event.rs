@@ -2,6 +2,7 @@
 
 use crate::Instant;
 use core::fmt;
+use core::time::Duration;
 
 /// Counts the starts of the command; 1 is the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +50,13 @@ pub enum Event {
         /// What the look found.
         observation: Observation,
     },
+    /// The command tells something of itself.
+    Told {
+        /// The run that does.
+        run: RunId,
+        /// What it tells.
+        message: Message,
+    },
     /// The moment named by [`poll_timeout`](crate::Supervisor::poll_timeout) may have come.
     Elapsed,
     /// The supervisor is asked to stop (SIGTERM).
@@ -65,10 +73,30 @@ impl Event {
             | Event::StartFailed { run, .. }
             | Event::Exited { run, .. }
             | Event::Gone { run }
-            | Event::Observed { run, .. } => Some(run),
+            | Event::Observed { run, .. }
+            | Event::Told { run, .. } => Some(run),
             Event::Elapsed | Event::Stop | Event::Interrupt => None,
         }
     }
+}
+
+/// What a command may tell of itself, after sd_notify(3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Message {
+    /// A heartbeat: `WATCHDOG=1`.
+    Heartbeat,
+    /// Its start-up is over, and silence counts from now on: `READY=1`.
+    Ready,
+    /// It hangs, as it has found itself: `WATCHDOG=trigger`.
+    Hang,
+    /// From now on, and for the rest of the run, this is the longest silence: `WATCHDOG_USEC=`.
+    Timeout(Duration),
+    /// The streak of restarts is over: `RESTART_RESET=1`.
+    StreakOver,
+    /// Its start-up or its leaving, whichever is under way, may last this long from now: `EXTEND_TIMEOUT_USEC=`.
+    Extension(Duration),
+    /// It begins to leave: `STOPPING=1`.
+    Leaving,
 }
 
 /// What a look at the heartbeat found, compared with the look before it.

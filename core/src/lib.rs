@@ -53,8 +53,8 @@ mod time;
 mod watch;
 
 pub use action::{Action, Signal};
-pub use driver::{Backend, run};
-pub use event::{Event, ExitStatus, Observation, RunId, StartFailure, StartFailureKind};
+pub use driver::{Backend, Report, run};
+pub use event::{Event, ExitStatus, Message, Observation, RunId, StartFailure, StartFailureKind};
 pub use machine::Supervisor;
 pub use notice::{Ending, KillCause, Notice};
 pub use outcome::{End, GiveUp, Outcome};

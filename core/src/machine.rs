@@ -2,8 +2,8 @@
 
 use crate::watch::{Pulse, Verdict, Watch};
 use crate::{
-    Action, End, Ending, Event, ExitStatus, GiveUp, Instant, KillCause, Limit, Notice, Observation, Outcome, Policy,
-    Restart, RunId, Signal, StartFailureKind, Step, Watchdog,
+    Action, End, Ending, Event, ExitStatus, GiveUp, Instant, KillCause, Limit, Message, Notice, Observation, Outcome,
+    Policy, Restart, RunId, Signal, StartFailureKind, Step, Watchdog,
 };
 use core::time::Duration;
 
@@ -133,6 +133,9 @@ impl Supervisor {
             (State::Running { started, watch: Watch::Armed(pulse) }, Event::Elapsed) => {
                 State::Running { started, watch: self.watch(pulse, now, step) }
             }
+            (State::Running { started, watch }, Event::Told { message, .. }) => {
+                self.told(started, watch, message, now, step)
+            }
             (State::Running { .. }, Event::Stop | Event::Interrupt) => self.stop(now, step),
 
             (State::Ending { .. }, Event::Started { run, pid }) => {
@@ -161,6 +164,13 @@ impl Supervisor {
             (State::Ending { why, force }, Event::Elapsed) => {
                 State::Ending { why, force: self.escalate(force, now, step) }
             }
+            (
+                State::Ending { why, force: Force::Term { kill_at } },
+                Event::Told { run, message: Message::Extension(by) },
+            ) => {
+                step.notices.push(Notice::Extended { run, by });
+                State::Ending { why, force: Force::Term { kill_at: kill_at.max(now + by) } }
+            }
             (State::Ending { why: why @ Why::Stop(_), force: Force::Term { .. } }, Event::Interrupt) => {
                 State::Ending { why, force: self.kill(KillCause::Interrupt, now, step) }
             }
@@ -178,6 +188,7 @@ impl Supervisor {
 
             // Spurious wake-ups, and what no backend sends in this state.
             (State::Starting, Event::Exited { .. } | Event::Gone { .. } | Event::Observed { .. } | Event::Elapsed)
+            | (State::Starting | State::Ending { .. } | State::BackingOff { .. }, Event::Told { .. })
             | (State::Running { .. }, Event::Started { .. } | Event::StartFailed { .. } | Event::Gone { .. })
             | (State::Running { .. }, Event::Observed { .. } | Event::Elapsed)
             | (State::Ending { .. }, Event::Observed { .. })
@@ -212,13 +223,9 @@ impl Supervisor {
     fn judge(&mut self, started: Instant, before: Pulse, seen: Observation, now: Instant, step: &mut Step) -> State {
         let run = self.run;
         match before.judge(seen, now) {
+            Verdict::NotDue => State::Running { started, watch: Watch::Armed(before) },
             Verdict::Alive(pulse) => {
-                let ago = now - pulse.last_sign();
-                step.notices.push(if before.has_beaten() {
-                    Notice::Heartbeat { run, ago }
-                } else {
-                    Notice::FirstHeartbeat { run, ago }
-                });
+                step.notices.push(before.notice_of_heartbeat(run, now - pulse.last_sign()));
                 State::Running { started, watch: self.watch(pulse, now, step) }
             }
             Verdict::Extended { pulse, late, extension } => {
@@ -228,11 +235,55 @@ impl Supervisor {
             Verdict::Hung => {
                 let grace_period = self.policy.grace_period;
                 step.notices.push(Notice::Hung { run, silence: now - before.last_sign(), grace_period });
-                step.actions.push(Action::Signal { run, signal: Signal::Hang });
-                self.end_streak_if_healthy(before.last_sign() - started);
-                State::Ending { why: Why::Hang(Main::Alive), force: self.grace(now) }
+                self.hang(before.last_sign() - started, now, step)
             }
         }
+    }
+
+    fn told(&mut self, started: Instant, watch: Watch, message: Message, now: Instant, step: &mut Step) -> State {
+        let run = self.run;
+        let watch = match (message, watch.pulse()) {
+            (Message::Heartbeat, Some(pulse)) => {
+                step.notices.push(pulse.notice_of_heartbeat(run, Duration::ZERO));
+                watch.with(pulse.beaten(now))
+            }
+            (Message::Ready, pulse) => {
+                step.notices.push(Notice::Ready { run });
+                pulse.map_or(watch, |pulse| watch.with(pulse.ready(now)))
+            }
+            (Message::Hang, Some(pulse)) => {
+                step.notices.push(Notice::HangReported { run, grace_period: self.policy.grace_period });
+                return self.hang(pulse.last_sign() - started, now, step);
+            }
+            (Message::Timeout(timeout), Some(pulse)) => {
+                step.notices.push(Notice::TimeoutSet { run, timeout });
+                watch.with(pulse.with_timeout(timeout, now))
+            }
+            (Message::StreakOver, _) => {
+                step.notices.push(Notice::StreakEnded { run });
+                self.restarts = 0;
+                watch
+            }
+            (Message::Extension(by), Some(pulse)) => match pulse.extended(now + by) {
+                Some(pulse) => {
+                    step.notices.push(Notice::Extended { run, by });
+                    watch.with(pulse)
+                }
+                None => watch,
+            },
+            (Message::Leaving, _) => {
+                step.notices.push(Notice::Leaving { run });
+                watch
+            }
+            (Message::Heartbeat | Message::Hang | Message::Timeout(_) | Message::Extension(_), None) => watch,
+        };
+        State::Running { started, watch }
+    }
+
+    fn hang(&mut self, healthy_for: Duration, now: Instant, step: &mut Step) -> State {
+        step.actions.push(Action::Signal { run: self.run, signal: Signal::Hang });
+        self.end_streak_if_healthy(healthy_for);
+        State::Ending { why: Why::Hang(Main::Alive), force: self.grace(now) }
     }
 
     fn stop(&self, now: Instant, step: &mut Step) -> State {

@@ -52,6 +52,42 @@ pub enum Notice {
         /// It will be killed after this long.
         grace_period: Duration,
     },
+    /// The command reports that it hangs, and is asked to leave.
+    HangReported {
+        /// The run.
+        run: RunId,
+        /// It will be killed after this long.
+        grace_period: Duration,
+    },
+    /// The command tells that its start-up is over.
+    Ready {
+        /// The run.
+        run: RunId,
+    },
+    /// The command tells that it begins to leave.
+    Leaving {
+        /// The run.
+        run: RunId,
+    },
+    /// The command has changed the longest silence allowed, for the rest of its run.
+    TimeoutSet {
+        /// The run.
+        run: RunId,
+        /// The longest silence from now on.
+        timeout: Duration,
+    },
+    /// The command was given more time to start up or to leave.
+    Extended {
+        /// The run.
+        run: RunId,
+        /// At least this long from now.
+        by: Duration,
+    },
+    /// The command ended the streak of restarts.
+    StreakEnded {
+        /// The run.
+        run: RunId,
+    },
     /// The supervisor was asked to stop, so the command is asked to leave.
     Stopping {
         /// The run.

@@ -1,6 +1,6 @@
 //! The lazy deadline: heartbeats are looked for only at the moment at which silence would be too long.
 
-use crate::{Instant, Observation};
+use crate::{Instant, Notice, Observation, RunId};
 use core::time::Duration;
 
 /// A look later than this shows that the supervisor itself could not run.
@@ -17,14 +17,41 @@ pub(crate) enum Watch {
     Looking(Pulse),
 }
 
+impl Watch {
+    /// What is known of the heartbeat, if anybody looks.
+    pub fn pulse(self) -> Option<Pulse> {
+        match self {
+            Watch::Off => None,
+            Watch::Armed(pulse) | Watch::Looking(pulse) => Some(pulse),
+        }
+    }
+
+    /// The same watch with another pulse.
+    pub fn with(self, pulse: Pulse) -> Watch {
+        match self {
+            Watch::Off => Watch::Off,
+            Watch::Armed(_) => Watch::Armed(pulse),
+            Watch::Looking(_) => Watch::Looking(pulse),
+        }
+    }
+}
+
 /// The last sign of life and how long it lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Pulse {
     timeout: Duration,
-    /// Silence before this moment does not count: the start plus the initial delay.
+    /// Silence before this moment does not count: the start plus the initial delay, or what the command told.
     counted_from: Instant,
+    start_up: StartUp,
     sign: Sign,
     deadline: Deadline,
+}
+
+/// Whether the command may still ask for more time to start up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum StartUp {
+    UnderWay,
+    Over,
 }
 
 /// The last sign of life.
@@ -50,6 +77,8 @@ enum Deadline {
 pub(crate) enum Verdict {
     /// There was a heartbeat.
     Alive(Pulse),
+    /// No heartbeat, but the command has told something meanwhile, so that its time is not over.
+    NotDue,
     /// No heartbeat, but the look came so late that the deadline moves.
     Extended { pulse: Pulse, late: Duration, extension: Duration },
     /// Silent for too long.
@@ -61,7 +90,7 @@ impl Pulse {
     pub fn started(started: Instant, timeout: Duration, initial_delay: Duration) -> Pulse {
         let counted_from = started + initial_delay;
         let deadline = Deadline::Regular(counted_from + timeout);
-        Pulse { timeout, counted_from, sign: Sign::Start(started), deadline }
+        Pulse { timeout, counted_from, start_up: StartUp::UnderWay, sign: Sign::Start(started), deadline }
     }
 
     pub fn deadline(&self) -> Instant {
@@ -77,8 +106,12 @@ impl Pulse {
         }
     }
 
-    pub fn has_beaten(&self) -> bool {
-        matches!(self.sign, Sign::Heartbeat(_))
+    /// The story of the next heartbeat, which was made so long ago.
+    pub fn notice_of_heartbeat(&self, run: RunId, ago: Duration) -> Notice {
+        match self.sign {
+            Sign::Start(_) => Notice::FirstHeartbeat { run, ago },
+            Sign::Heartbeat(_) => Notice::Heartbeat { run, ago },
+        }
     }
 
     /// The verdict on a look that was answered at `now`.
@@ -89,6 +122,7 @@ impl Pulse {
         match (seen, self.deadline) {
             (Observation::Changed { at }, _) => Verdict::Alive(self.beaten(at)),
             (Observation::ChangedSometime, _) => Verdict::Alive(self.beaten(now)),
+            (Observation::Unchanged, _) if now < self.deadline() => Verdict::NotDue,
             (Observation::Unchanged, Deadline::Regular(due)) if now - due > LATE => {
                 let late = now - due;
                 let extension = late.min(self.timeout);
@@ -100,9 +134,35 @@ impl Pulse {
     }
 
     /// A heartbeat is never older than the last one, whatever a clock says.
-    fn beaten(self, at: Instant) -> Pulse {
-        let at = at.max(self.last_sign());
-        let deadline = Deadline::Regular(at.max(self.counted_from) + self.timeout);
-        Pulse { sign: Sign::Heartbeat(at), deadline, ..self }
+    pub fn beaten(self, at: Instant) -> Pulse {
+        Pulse { sign: Sign::Heartbeat(at.max(self.last_sign())), ..self }.rearmed()
+    }
+
+    /// The start-up is over, and with it any initial delay.
+    pub fn ready(self, now: Instant) -> Pulse {
+        match self.start_up {
+            StartUp::UnderWay => Pulse { start_up: StartUp::Over, counted_from: now, ..self }.rearmed(),
+            StartUp::Over => self,
+        }
+    }
+
+    /// Another timeout, and silence counts anew. A start-up goes on.
+    pub fn with_timeout(self, timeout: Duration, now: Instant) -> Pulse {
+        Pulse { timeout, counted_from: self.counted_from.max(now), ..self }.rearmed()
+    }
+
+    /// The pulse of a command that needs more time to start up; none if it has started up.
+    pub fn extended(self, until: Instant) -> Option<Pulse> {
+        match (self.start_up, self.sign) {
+            (StartUp::UnderWay, Sign::Start(_)) => {
+                Some(Pulse { counted_from: self.counted_from.max(until), ..self }.rearmed())
+            }
+            (StartUp::Over, _) | (_, Sign::Heartbeat(_)) => None,
+        }
+    }
+
+    fn rearmed(self) -> Pulse {
+        let deadline = Deadline::Regular(self.last_sign().max(self.counted_from) + self.timeout);
+        Pulse { deadline, ..self }
     }
 }

@@ -6,8 +6,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 use supervisor_core::{
-    Action, Backoff, Event, ExitStatus, Instant, Jitter, Limit, Observation, Outcome, Policy, Restart, RunId, Signal,
-    StartFailure, StartFailureKind, Step, Supervisor, Watchdog,
+    Action, Backoff, Event, ExitStatus, Instant, Jitter, Limit, Message, Observation, Outcome, Policy, Restart, RunId,
+    Signal, StartFailure, StartFailureKind, Step, Supervisor, Watchdog,
 };
 
 /// Time passes in ticks of one second.
@@ -31,6 +31,8 @@ struct Setup {
     requests: u8,
     /// For how many ticks in all the supervisor may not run.
     pauses: u8,
+    /// How many messages the command may send.
+    messages: u8,
 }
 
 /// The world beside the machine, and what must be remembered to judge it.
@@ -41,14 +43,25 @@ struct World {
     main: Main,
     leftover: bool,
     look: Look,
-    /// The moment from which silence counts, in truth.
+    /// The last sign of life, in truth.
     alive_at: u8,
+    /// Silence before this moment does not count.
+    counted_from: Instant,
+    timeout: Duration,
+    /// Whether the machine knows of a heartbeat, and of the end of the start-up.
+    beaten: bool,
+    ready: bool,
     /// Whether the moment of the last heartbeat can be told.
     undated: bool,
     /// A heartbeat since the last look, and whether its moment can be told.
     beat: Beat,
     asked: Asked,
+    /// Not killed before, but for a second stop.
+    grace_until: Instant,
     killed: bool,
+    messages: u8,
+    /// The command says that it hangs.
+    reported: bool,
     requests: u8,
     interrupts_since_stop: u8,
     first_request: Option<u8>,
@@ -109,6 +122,7 @@ enum Move {
     Started,
     StartFailed(StartFailureKind),
     Beat { dated: bool },
+    Tell(Message),
     Exit { status: ExitStatus, leftover: bool },
     LeftoverEnds,
     Answer,
@@ -126,10 +140,17 @@ impl World {
             leftover: false,
             look: Look::None,
             alive_at: 0,
+            counted_from: at(0),
+            timeout: ticks(0),
+            beaten: false,
+            ready: false,
             undated: false,
             beat: Beat::None,
             asked: Asked::No,
+            grace_until: at(0),
             killed: false,
+            messages: 0,
+            reported: false,
             requests: 0,
             interrupts_since_stop: 0,
             first_request: None,
@@ -185,6 +206,9 @@ impl World {
             Main::Exited if self.leftover => moves.push(LeftoverEnds),
             Main::Exited => {}
         }
+        if self.main == Main::Alive && self.messages < setup.messages {
+            moves.extend(MESSAGES.map(Tell));
+        }
         if self.look == Look::Pending {
             moves.push(Answer);
         }
@@ -195,7 +219,7 @@ impl World {
     }
 
     /// Lets a move happen and returns the facts that the machine gets to know.
-    fn make(&mut self, action: Move, due: bool) -> Vec<Event> {
+    fn make(&mut self, action: Move, due: bool, setup: &Setup) -> Vec<Event> {
         let run = RunId(self.run);
         match action {
             Move::Tick => {
@@ -206,6 +230,9 @@ impl World {
             Move::Started => {
                 self.main = Main::Alive;
                 (self.alive_at, self.started, self.undated) = (self.tick, self.tick, false);
+                if let Watchdog::On { timeout, initial_delay } = setup.policy.watchdog {
+                    (self.timeout, self.counted_from) = (timeout, at(self.tick) + initial_delay);
+                }
                 vec![Event::Started { run, pid: 1 }]
             }
             Move::StartFailed(kind) => {
@@ -219,6 +246,11 @@ impl World {
                 self.undated = !dated;
                 self.beats += 1;
                 vec![]
+            }
+            Move::Tell(message) => {
+                self.messages += 1;
+                self.hear(message);
+                vec![Event::Told { run, message }]
             }
             Move::Exit { status, leftover } => {
                 self.leftover = leftover;
@@ -241,6 +273,7 @@ impl World {
             }
             Move::Answer => {
                 self.look = Look::None;
+                self.beaten |= self.beat != Beat::None && setup.messages > 0;
                 let observation = match std::mem::replace(&mut self.beat, Beat::None) {
                     Beat::None => Observation::Unchanged,
                     Beat::At(tick) => Observation::Changed { at: at(tick) },
@@ -260,6 +293,36 @@ impl World {
                 self.first_request.get_or_insert(self.tick);
                 vec![if interrupt { Event::Interrupt } else { Event::Stop }]
             }
+        }
+    }
+
+    /// What a message of a living command means.
+    fn hear(&mut self, message: Message) {
+        let now = at(self.tick);
+        match (message, self.asked) {
+            (Message::Heartbeat, Asked::No) => {
+                (self.alive_at, self.undated) = (self.tick, self.beat == Beat::Sometime);
+                (self.beats, self.beaten) = (self.beats + 1, true);
+            }
+            (Message::Ready, Asked::No) => {
+                if !self.ready {
+                    (self.counted_from, self.beats) = (now, self.beats + 1);
+                }
+                self.ready = true;
+            }
+            (Message::Hang, Asked::No) => self.reported = true,
+            (Message::Timeout(timeout), Asked::No) => {
+                (self.timeout, self.beats) = (timeout, self.beats + 1);
+                self.counted_from = self.counted_from.max(now);
+            }
+            (Message::StreakOver, Asked::No) => self.restarts = 0,
+            (Message::Extension(by), Asked::No) if !self.ready && !self.beaten => {
+                (self.counted_from, self.beats) = (self.counted_from.max(now + by), self.beats + 1);
+            }
+            (Message::Extension(by), Asked::Since(_)) if !self.killed => {
+                self.grace_until = self.grace_until.max(now + by);
+            }
+            (_, Asked::Since(_)) | (Message::Extension(_) | Message::Leaving, Asked::No) => {}
         }
     }
 
@@ -292,6 +355,8 @@ impl World {
                 }
                 *self = World { run: run.0, main: Main::Starting, beats: 0, looks: 0, ..self.clone() };
                 (self.look, self.beat, self.asked, self.killed) = (Look::None, Beat::None, Asked::No, false);
+                (self.beaten, self.ready, self.reported) = (false, false, false);
+                (self.counted_from, self.timeout, self.grace_until) = (at(0), ticks(0), at(0));
                 self.end = End::None;
             }
             Action::Look { .. } => {
@@ -304,8 +369,7 @@ impl World {
                 holds(self.looks <= most, "no more looks than there is to see")?;
             }
             Action::Signal { signal: Signal::Kill, .. } => {
-                let grace = setup.policy.grace_period;
-                let over = matches!(self.asked, Asked::Since(tick) if at(self.tick) - at(tick) >= grace);
+                let over = self.asked != Asked::No && at(self.tick) >= self.grace_until;
                 holds(over || self.interrupts_since_stop > 0, "killed only after the grace period or a second stop")?;
                 self.killed = true;
             }
@@ -313,17 +377,17 @@ impl World {
                 holds(!self.killed, "nothing is asked to leave once it was killed")?;
                 if signal == Signal::Hang {
                     self.end = End::Hang;
-                    let Watchdog::On { timeout, initial_delay } = setup.policy.watchdog else {
-                        return Err("no hang without a watchdog");
-                    };
-                    let counted_from = at(self.alive_at).max(at(self.started) + initial_delay);
-                    holds(at(self.tick) - counted_from >= timeout, "no hang before a full timeout of silence")?;
+                    holds(setup.policy.watchdog != Watchdog::Off, "no hang without a watchdog")?;
+                    let counted_from = at(self.alive_at).max(self.counted_from);
+                    let silent = at(self.tick) - counted_from >= self.timeout;
+                    holds(silent || self.reported, "no hang before a full timeout of silence, or the command says so")?;
                 }
                 if self.main != Main::Exited && self.main != Main::None {
                     holds(self.asked == Asked::No, "the main process is asked once")?;
                 }
                 if self.asked == Asked::No {
                     self.asked = Asked::Since(self.tick);
+                    self.grace_until = at(self.tick) + setup.policy.grace_period;
                     self.ended = self.tick;
                 }
             }
@@ -342,28 +406,40 @@ impl World {
             holds((outcome == Outcome::Killed) == by_force, "killed is told of a command that was, and of no other")?;
             return holds(stopped == self.first_request.is_some(), "a stop ends as stopped, nothing else does");
         }
-        if let (Asked::Since(asked), false, false) = (self.asked, self.killed, empty) {
-            let latest = at(asked) + setup.policy.grace_period + ticks(setup.pauses);
+        if let (Asked::Since(_), false, false) = (self.asked, self.killed, empty) {
+            let latest = self.grace_until + ticks(setup.pauses);
             holds(at(self.tick) <= latest, "killed as soon as the grace period is over")?;
         }
         let answer_outstanding = self.main == Main::Starting
             || self.look == Look::Pending
             || (self.main == Main::Alive && setup.policy.watchdog == Watchdog::Off);
         holds(machine.poll_timeout().is_some() || answer_outstanding, "without a deadline an answer is outstanding")?;
-        if let Watchdog::On { timeout, initial_delay } = setup.policy.watchdog
+        if setup.policy.watchdog != Watchdog::Off
             && self.main == Main::Alive
             && self.asked == Asked::No
             && !setup.late_answers
         {
             // A heartbeat of unknown moment counts from the look that found it; pauses are forgiven once.
-            let undated = if self.undated { timeout } else { Duration::ZERO };
+            let undated = if self.undated { self.timeout } else { Duration::ZERO };
             let slack = ticks(2 * self.pauses) + undated;
-            let latest = at(self.alive_at).max(at(self.started) + initial_delay) + timeout + slack;
+            let latest = at(self.alive_at).max(self.counted_from) + self.timeout + slack;
+            holds(!self.reported, "a hang that the command reports is one at once")?;
             holds(at(self.tick) <= latest, "no hang later than the contract allows")?;
         }
         Ok(())
     }
 }
+
+/// One of each kind.
+const MESSAGES: [Message; 7] = [
+    Message::Heartbeat,
+    Message::Ready,
+    Message::Hang,
+    Message::Timeout(Duration::from_secs(1)),
+    Message::StreakOver,
+    Message::Extension(Duration::from_secs(2)),
+    Message::Leaving,
+];
 
 fn holds(condition: bool, invariant: &'static str) -> Result<(), &'static str> {
     if condition { Ok(()) } else { Err(invariant) }
@@ -400,7 +476,7 @@ fn play((machine, world): &mut Node, action: Move, setup: &Setup) -> Result<(), 
     let now = at(world.tick);
     let due = machine.poll_timeout().is_some_and(|deadline| deadline <= now);
     let is_stopping = world.first_request.is_some() && (world.main != Main::None || world.leftover);
-    for event in world.make(action, due) {
+    for event in world.make(action, due, setup) {
         let Step { actions, .. } = machine.handle_event(event, now);
         for action in actions {
             world.obey(action, setup)?;
@@ -440,7 +516,7 @@ fn usual() -> Setup {
         backoff: Backoff { factor: ticks(1), ceiling: None, jitter: Jitter::NONE },
         reset_after: ticks(3),
     };
-    Setup { policy, horizon: 8, late_answers: false, requests: 2, pauses: 0 }
+    Setup { policy, horizon: 8, late_answers: false, requests: 2, pauses: 0, messages: 0 }
 }
 
 #[track_caller]
@@ -455,23 +531,37 @@ fn explored(name: &str, setup: Setup, known: usize) {
 
 #[test]
 fn usual_policy() {
-    explored("usual", usual(), 112_468);
+    explored("usual", usual(), 112_470);
 }
 
 #[test]
 fn late_answers() {
-    explored("late answers", Setup { late_answers: true, requests: 1, horizon: 7, ..usual() }, 142_566);
+    explored("late answers", Setup { late_answers: true, requests: 1, horizon: 7, ..usual() }, 142_592);
 }
 
 #[test]
 fn a_paused_supervisor() {
-    explored("paused", Setup { pauses: 2, requests: 1, ..usual() }, 338_296);
+    explored("paused", Setup { pauses: 2, requests: 1, ..usual() }, 338_297);
 }
 
 #[test]
 fn an_initial_delay() {
     let watchdog = Watchdog::On { timeout: ticks(2), initial_delay: ticks(3) };
-    explored("initial delay", Setup { policy: Policy { watchdog, ..usual().policy }, ..usual() }, 57_984);
+    explored("initial delay", Setup { policy: Policy { watchdog, ..usual().policy }, ..usual() }, 57_986);
+}
+
+/// The command speaks of itself, twice, in whatever run.
+#[test]
+fn a_command_that_tells() {
+    let watchdog = Watchdog::On { timeout: ticks(2), initial_delay: ticks(1) };
+    let policy = Policy { watchdog, ..usual().policy };
+    explored("tells", Setup { policy, requests: 0, horizon: 6, messages: 2, ..usual() }, 576_094);
+}
+
+#[test]
+fn a_command_that_tells_while_answers_are_late() {
+    let setup = Setup { late_answers: true, requests: 0, horizon: 6, messages: 1, ..usual() };
+    explored("tells, late answers", setup, 438_628);
 }
 
 #[test]
@@ -481,7 +571,7 @@ fn without_heartbeat() {
 
 #[test]
 fn always_and_never() {
-    for (name, restart, states) in [("always", Restart::Always, 113_725), ("never", Restart::Never, 27_317)] {
+    for (name, restart, states) in [("always", Restart::Always, 113_727), ("never", Restart::Never, 27_317)] {
         explored(name, Setup { policy: Policy { restart, ..usual().policy }, ..usual() }, states);
     }
 }
@@ -489,7 +579,7 @@ fn always_and_never() {
 #[test]
 fn unlimited_restarts() {
     let policy = Policy { max_restarts: Limit::Unlimited, ..usual().policy };
-    explored("unlimited", Setup { policy, requests: 1, horizon: 7, ..usual() }, 45_590);
+    explored("unlimited", Setup { policy, requests: 1, horizon: 7, ..usual() }, 45_594);
 }
 
 /// Every run may be healthy enough to end the streak.
@@ -497,12 +587,12 @@ fn unlimited_restarts() {
 fn a_short_reset() {
     let backoff = Backoff { factor: ticks(0), ceiling: None, jitter: Jitter::NONE };
     let policy = Policy { reset_after: ticks(1), backoff, ..usual().policy };
-    explored("short reset", Setup { policy, requests: 1, ..usual() }, 162_740);
+    explored("short reset", Setup { policy, requests: 1, ..usual() }, 162_793);
 }
 
 #[test]
 fn no_grace_and_no_backoff() {
     let backoff = Backoff { factor: ticks(0), ceiling: None, jitter: Jitter::NONE };
     let policy = Policy { grace_period: ticks(0), backoff, ..usual().policy };
-    explored("no grace", Setup { policy, ..usual() }, 128_256);
+    explored("no grace", Setup { policy, ..usual() }, 128_264);
 }

@@ -11,8 +11,8 @@ use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state
 use std::fmt;
 use std::time::Duration;
 use supervisor_core::{
-    Action, Backoff, End, Event, ExitStatus, GiveUp, Instant, Jitter, Limit, Observation, Outcome, Policy, Restart,
-    RunId, Signal, StartFailure, StartFailureKind, Supervisor, Watchdog,
+    Action, Backoff, End, Event, ExitStatus, GiveUp, Instant, Jitter, Limit, Message, Observation, Outcome, Policy,
+    Restart, RunId, Signal, StartFailure, StartFailureKind, Supervisor, Watchdog,
 };
 
 /// A fact and its place in history.
@@ -79,7 +79,7 @@ impl History {
             orders.extend(told.iter().map(|(fact, action)| (fact.at, *action)));
             let story = |deadline, outcome, scene| Story { orders: orders.clone(), deadline, outcome, run, scene };
             let Some(over) = life.over() else { return story(life.deadline(), None, life.scene()) };
-            if life.healthy().is_some_and(|healthy| healthy >= self.policy.reset_after) {
+            if life.healthy().is_some_and(|healthy| healthy >= self.policy.reset_after) || life.tells_streak_over() {
                 restarts = 0;
             }
             if let Some(outcome) = life.outcome(restarts) {
@@ -152,52 +152,130 @@ impl Life<'_> {
         self.first(Fact::is_request)
     }
 
+    /// Until the run was asked to leave or left: what the command told, and when.
+    fn told(&self, end: usize) -> impl Iterator<Item = (Fact, Message)> {
+        let begin = self.started().map_or(usize::MAX, |started| started.place);
+        let facts = self.facts.iter().filter(move |fact| (begin..end).contains(&fact.place));
+        facts.filter_map(|fact| match fact.event {
+            Event::Told { message, .. } => Some((*fact, message)),
+            _ => None,
+        })
+    }
+
+    fn tells_streak_over(&self) -> bool {
+        let end = self.asked().map_or(usize::MAX, |(asked, _)| asked.place);
+        self.told(end).any(|(_, message)| message == Message::StreakOver)
+    }
+
+    /// When patience is over, as far as `told` and the signs of life, in order, say; and whether it is by forgiveness.
+    fn due(
+        &self,
+        told: &[(Fact, Message)],
+        signs: &[(usize, Instant)],
+        forgiven: Option<(usize, Instant)>,
+    ) -> (Instant, bool) {
+        let started = self.started().expect("it runs").at;
+        let Watchdog::On { timeout, initial_delay } = self.policy.watchdog else { unreachable!("somebody watches") };
+        let first =
+            |wanted: fn(Message) -> bool| told.iter().find(|(_, message)| wanted(*message)).map(|(fact, _)| fact);
+        let ready = first(|message| message == Message::Ready);
+        let beaten = signs.first().map_or(usize::MAX, |(place, _)| *place);
+        let start_up_ends = beaten.min(ready.map_or(usize::MAX, |fact| fact.place));
+        // The last of these that moves the deadline undoes what was forgiven before.
+        let mut counted_from = started + initial_delay;
+        let mut latest_timeout = timeout;
+        let mut moved = signs.last().map_or(0, |(place, _)| *place);
+        for (fact, message) in told {
+            let effective = match *message {
+                Message::Ready if Some(fact.place) == ready.map(|ready| ready.place) => {
+                    counted_from = fact.at;
+                    true
+                }
+                Message::Timeout(timeout) => {
+                    (counted_from, latest_timeout) = (counted_from.max(fact.at), timeout);
+                    true
+                }
+                Message::Extension(by) if fact.place < start_up_ends => {
+                    counted_from = counted_from.max(fact.at + by);
+                    true
+                }
+                _ => false,
+            };
+            moved = if effective { moved.max(fact.place) } else { moved };
+        }
+        let last_sign = signs.last().map_or(started, |(_, at)| *at);
+        let regular = last_sign.max(counted_from) + latest_timeout;
+        forgiven.filter(|(place, _)| *place > moved).map_or((regular, false), |(_, until)| (until, true))
+    }
+
     fn watching(&self) -> Option<Watching> {
-        let started = self.started()?.at;
+        let started = self.started()?;
+        let mut watching = Watching { looks: vec![], last_sign: started.at, now: Patience::Unlimited };
+        if self.policy.watchdog == Watchdog::Off {
+            return Some(watching);
+        }
         let interrupted = [self.request(), self.exit().map(|(exit, _)| exit)].into_iter().flatten();
         let end = interrupted.map(|fact| fact.place).min().unwrap_or(usize::MAX);
-        let Watchdog::On { timeout, initial_delay } = self.policy.watchdog else {
-            return Some(Watching { looks: vec![], last_sign: started, now: Patience::Unlimited });
-        };
-        let mut watching = Watching { looks: vec![], last_sign: started, now: Patience::Unlimited };
-        let patience = |sign: Instant| sign.max(started + initial_delay) + timeout;
-        let (mut due, mut forgiven, mut answered) = (patience(started), false, None::<Fact>);
-        loop {
-            // Right after an answer if that came too late for the next deadline, else at a wake-up.
-            let after = answered.map_or(0, |fact| fact.place + 1);
-            let at_once = answered.filter(|fact| fact.at >= due);
-            let wake = self.first(|fact| fact.place >= after && fact.place < end && fact.wakes_at(due));
-            let Some(look) = at_once.or(wake) else {
-                watching.now = Patience::Until(due);
-                return Some(watching);
-            };
-            watching.looks.push(look);
-            let answer = self.facts.iter().find_map(|fact| match fact.event {
-                Event::Observed { observation, .. } if fact.place > look.place && fact.place < end => {
-                    Some((*fact, observation))
-                }
-                _ => None,
-            });
-            let Some((answer, observation)) = answer else {
-                watching.now = Patience::Looking(watching.last_sign);
-                return Some(watching);
-            };
-            let late = answer.at - due;
-            match observation {
-                Observation::Unchanged if !forgiven && late > Duration::from_millis(100) => {
-                    (due, forgiven) = (answer.at + late.min(timeout), true);
-                }
-                Observation::Unchanged => {
-                    watching.now = Patience::Over(answer);
+        let (mut signs, mut forgiven, mut looking) = (Vec::new(), None, false);
+        for fact in self.facts.iter().filter(|fact| fact.place > started.place && fact.place < end) {
+            let told = |place| self.told(place).collect::<Vec<_>>();
+            let (due, is_forgiven) = self.due(&told(fact.place), &signs, forgiven);
+            match fact.event {
+                Event::Told { message: Message::Hang, .. } => {
+                    watching.now = Patience::Over(*fact);
                     return Some(watching);
                 }
-                Observation::Changed { at } => watching.last_sign = watching.last_sign.max(at),
-                Observation::ChangedSometime => watching.last_sign = answer.at,
+                Event::Told { message: Message::Heartbeat, .. } => {
+                    watching.last_sign = watching.last_sign.max(fact.at);
+                    signs.push((fact.place, watching.last_sign));
+                }
+                Event::Observed { observation, .. } if looking => {
+                    looking = false;
+                    let late = fact.at - due;
+                    match observation {
+                        Observation::Unchanged if fact.at < due => {}
+                        Observation::Unchanged if !is_forgiven && late > Duration::from_millis(100) => {
+                            let timeout = self.told(fact.place).filter_map(|(_, message)| match message {
+                                Message::Timeout(timeout) => Some(timeout),
+                                _ => None,
+                            });
+                            let most = timeout.last().unwrap_or(self.timeout());
+                            forgiven = Some((fact.place, fact.at + late.min(most)));
+                        }
+                        Observation::Unchanged => {
+                            watching.now = Patience::Over(*fact);
+                            return Some(watching);
+                        }
+                        Observation::Changed { at } => watching.last_sign = watching.last_sign.max(at),
+                        Observation::ChangedSometime => watching.last_sign = fact.at,
+                    }
+                    if observation != Observation::Unchanged {
+                        signs.push((fact.place, watching.last_sign));
+                        // Right after an answer that came too late for the next deadline.
+                        looking = fact.at >= self.due(&told(fact.place), &signs, forgiven).0;
+                        watching.looks.extend(looking.then_some(*fact));
+                    }
+                }
+                _ if !looking && fact.wakes_at(due) => {
+                    looking = true;
+                    watching.looks.push(*fact);
+                }
+                _ => {}
             }
-            if observation != Observation::Unchanged {
-                (due, forgiven) = (patience(watching.last_sign), false);
-            }
-            answered = Some(answer);
+        }
+        let all: Vec<_> = self.told(end).collect();
+        watching.now = if looking {
+            Patience::Looking(watching.last_sign)
+        } else {
+            Patience::Until(self.due(&all, &signs, forgiven).0)
+        };
+        Some(watching)
+    }
+
+    fn timeout(&self) -> Duration {
+        match self.policy.watchdog {
+            Watchdog::Off => Duration::MAX,
+            Watchdog::On { timeout, .. } => timeout,
         }
     }
 
@@ -223,6 +301,9 @@ impl Life<'_> {
         let mut due = asked.at + self.policy.grace_period;
         let mut kills = Vec::<Fact>::new();
         for fact in self.facts.iter().filter(|fact| fact.place > asked.place) {
+            if let (Event::Told { message: Message::Extension(by), .. }, true) = (fact.event, kills.is_empty()) {
+                due = due.max(fact.at + by);
+            }
             let urgent = kills.is_empty() && fact.event == Event::Interrupt && fact.place > request;
             if urgent || fact.wakes_at(due) {
                 kills.push(*fact);
@@ -351,6 +432,7 @@ impl ReferenceStateMachine for History {
             2 => Just(Event::Interrupt),
             1 => Just(Event::Exited { run: past, status: ExitStatus::Code(0) }),
             1 => Just(Event::Gone { run: past }),
+            1 => Just(Event::Told { run: past, message: Message::Hang }),
             1 => Just(Event::Observed { run: past, observation: Observation::Unchanged }),
         ];
         let mut weighted = vec![(1, fact(rare.boxed()).boxed())];
@@ -363,9 +445,10 @@ impl ReferenceStateMachine for History {
                 Some(prop_oneof![4 => Just(Event::Started { run, pid: 7 }), 1 => failed].boxed())
             }
             Scene::Looked { since } => {
+                let told = message().prop_map(move |message| Event::Told { run, message });
                 let exit = exit_status().prop_map(move |status| Event::Exited { run, status });
                 let answer = observation(since, now).prop_map(move |observation| Event::Observed { run, observation });
-                Some(prop_oneof![9 => answer, 1 => exit].boxed())
+                Some(prop_oneof![9 => answer, 1 => exit, 2 => told].boxed())
             }
             Scene::Alive { killed } => {
                 let status = if killed {
@@ -373,7 +456,9 @@ impl ReferenceStateMachine for History {
                 } else {
                     exit_status().boxed()
                 };
-                Some(status.prop_map(move |status| Event::Exited { run, status }).boxed())
+                let exit = status.prop_map(move |status| Event::Exited { run, status });
+                let told = message().prop_map(move |message| Event::Told { run, message });
+                Some(prop_oneof![exit, told].boxed())
             }
             Scene::Left => Some(Just(Event::Gone { run }).boxed()),
             Scene::Nothing => None,
@@ -393,6 +478,7 @@ impl ReferenceStateMachine for History {
                 Event::Started { .. } | Event::StartFailed { .. } => story.scene == Scene::Starting,
                 Event::Exited { .. } => matches!(story.scene, Scene::Alive { .. } | Scene::Looked { .. }),
                 Event::Observed { .. } => matches!(story.scene, Scene::Looked { .. }),
+                Event::Told { .. } => matches!(story.scene, Scene::Alive { .. } | Scene::Looked { .. }),
                 Event::Gone { .. } => story.scene == Scene::Left,
                 Event::Elapsed | Event::Stop | Event::Interrupt => true,
             }
@@ -470,6 +556,18 @@ fn observation(since: Instant, now: Instant) -> impl Strategy<Value = Observatio
         2 => Just(Observation::Unchanged),
         1 => Just(Observation::ChangedSometime),
         3 => at.prop_map(|at| Observation::Changed { at }),
+    ]
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    prop_oneof![
+        4 => Just(Message::Heartbeat),
+        2 => Just(Message::Ready),
+        1 => Just(Message::Hang),
+        2 => seconds(1..8).prop_map(Message::Timeout),
+        1 => Just(Message::StreakOver),
+        2 => seconds(0..8).prop_map(Message::Extension),
+        1 => Just(Message::Leaving),
     ]
 }
 

@@ -58,7 +58,7 @@ impl World {
         let history = RefCell::new(History::new());
         let requests = self.requests.iter().map(|(at, event)| (Instant::from_origin(*at), *event));
         let mut world = SimBackend::new(|run: RunId| self.behaviour(run.0 as usize - 1), requests);
-        run(self.policy.clone(), &mut world, |at, notice| {
+        run(self.policy.clone(), &mut world, |at: Instant, notice: Notice| {
             let happening = match notice {
                 Notice::Started { .. } | Notice::StartFailed { .. } => Happening::Start,
                 Notice::Exited { status, .. } => Happening::Exit(status),

@@ -158,7 +158,7 @@ fn a_ledger_accounts_for_every_second() {
     };
     let mut ledger = Ledger::default();
     let mut world = SimBackend::new(behave, []);
-    let outcome = run(policy, &mut world, |at, notice| ledger.enter(at, notice));
+    let outcome = run(policy, &mut world, |at: Instant, notice| ledger.enter(at, notice));
     assert_eq!(outcome, Outcome::Finished);
 
     let spent = Phase::ALL.map(|phase| (phase, ledger.spent(phase)));

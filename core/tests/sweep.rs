@@ -84,7 +84,7 @@ fn live(seed: u64) -> Life {
     let looked = Cell::new(Instant::ORIGIN);
     let world = SimBackend::new(behave, requests).with_pauses(pauses.collect::<Vec<_>>());
     let mut world = Spied { world, looked: &looked };
-    let outcome = run(policy.clone(), &mut world, |at, notice| {
+    let outcome = run(policy.clone(), &mut world, |at: Instant, notice: Notice| {
         told.push((at, notice, looked.get()));
         ledger.enter(at, notice);
     });

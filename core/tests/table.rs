@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 use supervisor_core::{
-    Action, Backoff, End, Event, ExitStatus, GiveUp, Instant, Jitter, Limit, Notice, Observation, Outcome, Policy,
-    Restart, RunId, Signal, StartFailure, StartFailureKind, Supervisor, Watchdog,
+    Action, Backoff, End, Event, ExitStatus, GiveUp, Instant, Jitter, Limit, Message, Notice, Observation, Outcome,
+    Policy, Restart, RunId, Signal, StartFailure, StartFailureKind, Supervisor, Watchdog,
 };
 
 /// Seconds after the origin.
@@ -568,4 +568,108 @@ fn exactly_a_second_of_survival_is_told() {
     let step = supervisor.handle_event(Event::Elapsed, at(7));
     assert_eq!(format!("{:?}", step.notices), "[Surviving { run: RunId(1), since: 1s }]");
     assert_eq!(R1.to_string(), "run 1");
+}
+
+fn told(message: Message) -> Event {
+    Event::Told { run: R1, message }
+}
+
+#[test]
+fn a_told_heartbeat_moves_the_deadline_without_a_look() {
+    check(
+        usual(),
+        &[
+            (at(0), started(R1), vec![], Some(at(20))),
+            (at(7), told(Message::Heartbeat), vec![], Some(at(27))),
+            (at(27), Event::Elapsed, vec![look(R1)], None),
+            (at(27), told(Message::Heartbeat), vec![], None),
+            (at(27), saw(R1, Observation::Unchanged), vec![], Some(at(47))),
+            (at(47), Event::Elapsed, vec![look(R1)], None),
+            (at(47), saw(R1, Observation::Unchanged), vec![signal(R1, Signal::Hang)], Some(at(52))),
+        ],
+    );
+}
+
+#[test]
+fn ready_ends_the_initial_delay_once() {
+    let policy = Policy { watchdog: Watchdog::On { timeout: secs(20), initial_delay: secs(100) }, ..usual() };
+    check(
+        policy,
+        &[
+            (at(0), started(R1), vec![], Some(at(120))),
+            (at(5), told(Message::Ready), vec![], Some(at(25))),
+            (at(6), told(Message::Ready), vec![], Some(at(25))),
+            (at(6), told(Message::Extension(secs(100))), vec![], Some(at(25))),
+        ],
+    );
+}
+
+#[test]
+fn a_start_up_and_a_leaving_may_take_longer_but_no_silence() {
+    check(
+        usual(),
+        &[
+            (at(0), started(R1), vec![], Some(at(20))),
+            (at(5), told(Message::Extension(secs(30))), vec![], Some(at(55))),
+            (at(40), told(Message::Heartbeat), vec![], Some(at(60))),
+            (at(41), told(Message::Extension(secs(30))), vec![], Some(at(60))),
+            (at(42), Event::Stop, vec![signal(R1, Signal::Stop)], Some(at(47))),
+            (at(44), told(Message::Extension(secs(1))), vec![], Some(at(47))),
+            (at(45), told(Message::Extension(secs(9))), vec![], Some(at(54))),
+            (at(54), Event::Elapsed, vec![signal(R1, Signal::Kill)], Some(millis(54_100))),
+            (at(54), told(Message::Extension(secs(9))), vec![], Some(millis(54_100))),
+        ],
+    );
+}
+
+#[test]
+fn a_told_timeout_holds_for_the_rest_of_the_run() {
+    check(
+        usual(),
+        &[
+            (at(0), started(R1), vec![], Some(at(20))),
+            (at(5), told(Message::Timeout(secs(3))), vec![], Some(at(8))),
+            (at(7), told(Message::Heartbeat), vec![], Some(at(10))),
+            (at(8), exited(R1, 1), vec![signal(R1, Signal::Stop)], Some(at(13))),
+            (at(8), gone(R1), vec![], Some(at(9))),
+            (at(9), Event::Elapsed, vec![start(R2, 1)], None),
+            (at(9), started(R2), vec![], Some(at(29))),
+        ],
+    );
+}
+
+#[test]
+fn a_command_may_report_its_hang_and_end_its_streak() {
+    let end = [
+        (at(0), started(R1), vec![], Some(at(20))),
+        (at(5), told(Message::Hang), vec![signal(R1, Signal::Hang)], Some(at(10))),
+        (at(6), exited(R1, 0), vec![signal(R1, Signal::Stop)], Some(at(10))),
+        (at(6), gone(R1), vec![], None),
+    ];
+    let reason = GiveUp::RestartsUsedUp;
+    ends(Policy { max_restarts: Limit::Times(0), ..usual() }, &end, Outcome::GaveUp { end: End::Hung, reason });
+    let r2 = |message| Event::Told { run: R2, message };
+    check(
+        usual(),
+        &[
+            (at(0), started(R1), vec![], Some(at(20))),
+            (at(1), exited(R1, 1), vec![signal(R1, Signal::Stop)], Some(at(6))),
+            (at(1), gone(R1), vec![], Some(at(2))),
+            (at(2), Event::Elapsed, vec![start(R2, 1)], None),
+            (at(2), started(R2), vec![], Some(at(22))),
+            (at(3), r2(Message::StreakOver), vec![], Some(at(22))),
+            (at(4), exited(R2, 1), vec![signal(R2, Signal::Stop)], Some(at(9))),
+            (at(4), gone(R2), vec![], Some(at(5))),
+            (at(5), Event::Elapsed, vec![start(RunId(3), 1)], None),
+        ],
+    );
+}
+
+#[test]
+fn without_a_watchdog_only_what_is_no_heartbeat_counts() {
+    let policy = Policy { watchdog: Watchdog::Off, ..usual() };
+    let ignored = [Message::Heartbeat, Message::Hang, Message::Timeout(secs(1)), Message::Extension(secs(1))];
+    let mut rows = vec![(at(0), started(R1), vec![], None)];
+    rows.extend(ignored.map(|message| (at(1), told(message), vec![], None)));
+    check(policy, &rows);
 }

@@ -1,5 +1,6 @@
 //! The project's own tools: `cargo xtask <task>`.
 
+mod replay;
 mod scenario;
 mod simulate;
 mod stage;
@@ -30,6 +31,8 @@ enum Task {
     },
     /// Run the same decisions through months of virtual life, and tell what became of them
     Simulate(simulate::Options),
+    /// Feed a JSON log through the machine again, and say why it decided as it did
+    Replay(replay::Options),
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     match Options::parse().task {
         Task::Scenario { name, speed } => scenario(&name, speed),
         Task::Simulate(options) => simulate::run(options),
+        Task::Replay(options) => replay::run(options),
     }
 }
 

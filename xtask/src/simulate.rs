@@ -87,7 +87,7 @@ pub fn live(mut policy: Policy, seed: u64, span: Duration) -> Life {
     let stop = (Instant::ORIGIN + span, Event::Stop);
     let mut world = SimBackend::new(|run| service.behaviour(run), [stop]);
     let mut ledger = Ledger::default();
-    let outcome = supervisor_core::run(policy, &mut world, |at, notice| ledger.enter(at, notice));
+    let outcome = supervisor_core::run(policy, &mut world, |at: Instant, notice| ledger.enter(at, notice));
     Life { outcome, events: world.events(), ledger }
 }
 

@@ -33,7 +33,7 @@ fn silence_counts_from_the_last_heartbeat() {
     let silence = place.numbers("asked")[0] - place.numbers("last")[0];
     assert!(silence >= 0.7 - TICK, "asked after {silence} s of silence");
     assert!(silence <= 0.7 + 2.0, "asked after {silence} s of silence");
-    end.assert_tells(&["seen for the first time", "hung: pid", "silent for 0.7"]);
+    end.assert_tells(&["seen for the first time", "hung: pid", "silent for "]);
 }
 
 /// Shows that each of these is a heartbeat: made four times per timeout, they keep a command alive for five timeouts.

@@ -92,6 +92,11 @@ impl Ledger {
                 self.close(at, Phase::Silent);
                 self.now = Now::Ending;
             }
+            Notice::HangReported { .. } => {
+                self.hangs += 1;
+                self.close(at, Phase::Up);
+                self.now = Now::Ending;
+            }
             Notice::Exited { ending: Ending::Spontaneous { .. }, .. } => {
                 self.exits += 1;
                 self.close(at, Phase::Up);
@@ -120,6 +125,11 @@ impl Ledger {
             | Notice::Delayed { .. }
             | Notice::StoppingInstead { .. }
             | Notice::Exited { ending: Ending::Asked | Ending::Killed, .. }
+            | Notice::Ready { .. }
+            | Notice::Leaving { .. }
+            | Notice::TimeoutSet { .. }
+            | Notice::Extended { .. }
+            | Notice::StreakEnded { .. }
             | Notice::Surviving { .. } => {}
         }
     }

@@ -1,0 +1,98 @@
+//! What a hung tree was doing: taken from `/proc` before its first signal.
+
+use crate::notice::Named;
+use crate::process::Process;
+use crate::tree::Tree;
+use rustix::param::clock_ticks_per_second;
+use rustix::time::{ClockId, clock_gettime};
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// One process of a hung tree.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    /// Which.
+    pub process: Named,
+    /// Its parent.
+    pub parent: i32,
+    /// R, S, D, T, ...: proc_pid_stat(5).
+    pub state: char,
+    /// The function of the kernel in which its first thread waits, empty if it does not, or may not be known:
+    /// proc_pid_wchan(5).
+    pub waits_in: String,
+    /// How much CPU it used ...
+    pub cpu: Duration,
+    /// ... in so long a time: since a look last found a heartbeat, or since it was started.
+    pub over: Duration,
+    /// How many it has.
+    pub threads: u32,
+}
+
+/// How much CPU each process had used when a look was made.
+struct Usage {
+    at: Instant,
+    /// By pid and start.
+    ticks: BTreeMap<(i32, u64), u64>,
+}
+
+/// Remembers how much CPU had been used at the last heartbeat.
+pub(crate) struct Examiner {
+    looked: Option<Usage>,
+    alive: Option<Usage>,
+}
+
+impl Examiner {
+    pub fn new() -> Examiner {
+        Examiner { looked: None, alive: None }
+    }
+
+    /// Another run begins.
+    pub fn begin(&mut self) {
+        *self = Examiner::new();
+    }
+
+    /// A look is made.
+    pub fn look(&mut self, tree: &Tree) {
+        let ticks = tree.descendants().into_iter().map(|process| ((process.pid, process.start_time), process.cpu));
+        self.looked = Some(Usage { at: Instant::now(), ticks: ticks.collect() });
+    }
+
+    /// That look found a heartbeat.
+    pub fn found(&mut self) {
+        self.alive = self.looked.take();
+    }
+
+    /// Examines all that lives.
+    pub fn examine(&self, tree: &Tree) -> Vec<Examined> {
+        tree.descendants().into_iter().map(|process| self.examine_one(process)).collect()
+    }
+
+    fn examine_one(&self, process: Process) -> Examined {
+        let known = self.alive.as_ref().and_then(|usage| {
+            let ticks = usage.ticks.get(&(process.pid, process.start_time))?;
+            Some((*ticks, usage.at.elapsed()))
+        });
+        let (before, over) = known.unwrap_or_else(|| (0, age(&process)));
+        let wchan = fs::read_to_string(format!("/proc/{}/wchan", process.pid)).unwrap_or_default();
+        Examined {
+            parent: process.parent,
+            state: process.state,
+            waits_in: if wchan == "0" { String::new() } else { wchan },
+            cpu: from_ticks(process.cpu.saturating_sub(before)),
+            over,
+            threads: process.threads,
+            process: Named { pid: process.pid, name: process.name },
+        }
+    }
+}
+
+fn age(process: &Process) -> Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    let now = Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32);
+    now.saturating_sub(from_ticks(process.start_time))
+}
+
+fn from_ticks(ticks: u64) -> Duration {
+    Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second() as f64)
+}

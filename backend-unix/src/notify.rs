@@ -1,0 +1,191 @@
+//! What the command tells of itself, as programs made for systemd do: sd_notify(3).
+//!
+//! The socket has an abstract name: there is no file that a killed supervisor would leave behind or that needs a
+//! folder to write to. Anybody may send to it, so that each message is asked where it comes from.
+
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, UnixCredentials, bind, recvmsg,
+    setsockopt, socket, sockopt,
+};
+use std::ffi::OsString;
+use std::io::{self, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+use supervisor_core::Message;
+
+/// Longer messages are refused; systemd allows as much.
+const LONGEST: usize = 4096;
+/// As many descriptors as can come along, SCM_MAX_FD of the kernel.
+const MOST_DESCRIPTORS: usize = 253;
+
+/// The receiving end.
+pub(crate) struct Notify {
+    socket: OwnedFd,
+    name: String,
+}
+
+/// One datagram, whoever sent it. Descriptors that came along are closed already.
+pub(crate) struct Datagram {
+    /// In our PID namespace; 0 if it is in none of ours.
+    pub sender: i32,
+    pub words: Result<Vec<Word>, Nonsense>,
+}
+
+/// What a line of a message says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    ForMachine(Message),
+    /// `STATUS=`.
+    Status(String),
+}
+
+/// A message that sd_notify(3) does not allow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Nonsense {
+    TooLong,
+    Line(String),
+}
+
+impl Notify {
+    /// # Errors
+    /// Those of socket(2), setsockopt(2) and bind(2).
+    pub fn open() -> io::Result<Notify> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let socket = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
+        setsockopt(&socket, sockopt::PassCred, &true)?;
+        let mut random = [0; 8];
+        let _ = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::NONBLOCK);
+        let name = format!("supervisor-{}-{:016x}", std::process::id(), u64::from_ne_bytes(random));
+        bind(socket.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?)?;
+        Ok(Notify { socket, name })
+    }
+
+    /// The value of `NOTIFY_SOCKET`.
+    pub fn address(&self) -> OsString {
+        format!("@{}", self.name).into()
+    }
+
+    pub fn received(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// The next datagram, if there is one.
+    pub fn take(&self) -> Option<Datagram> {
+        let mut bytes = [0; LONGEST];
+        let mut space = cmsg_space!(UnixCredentials, [RawFd; MOST_DESCRIPTORS]);
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        let received = loop {
+            let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+            match recvmsg::<UnixAddr>(self.socket.as_raw_fd(), &mut parts, Some(&mut space), flags) {
+                Err(Errno::EINTR) => {}
+                result => break result.ok()?,
+            }
+        };
+        let mut sender = 0;
+        for message in received.cmsgs().into_iter().flatten() {
+            match message {
+                ControlMessageOwned::ScmCredentials(credentials) => sender = credentials.pid(),
+                ControlMessageOwned::ScmRights(descriptors) => {
+                    for descriptor in descriptors {
+                        // SAFETY: the kernel has just given it to this process, and nobody else knows of it.
+                        drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
+                    }
+                }
+                _ => {}
+            }
+        }
+        let is_cut = received.flags.contains(MsgFlags::MSG_TRUNC);
+        let length = received.bytes;
+        let words = if is_cut { Err(Nonsense::TooLong) } else { read(&bytes[..length]) };
+        Some(Datagram { sender, words })
+    }
+}
+
+/// The lines that mean something here. Those that sd_notify(3) knows, and others of its form, are passed over.
+fn read(bytes: &[u8]) -> Result<Vec<Word>, Nonsense> {
+    let text = String::from_utf8_lossy(bytes);
+    let lines = text.split('\n').filter(|line| !line.is_empty());
+    let words: Result<Vec<_>, _> = lines.map(word).collect();
+    Ok(words?.into_iter().flatten().collect())
+}
+
+fn word(line: &str) -> Result<Option<Word>, Nonsense> {
+    let nonsense = || Nonsense::Line(line.escape_debug().take(100).collect());
+    let (name, value) = line.split_once('=').ok_or_else(nonsense)?;
+    let micros = || value.parse().map(Duration::from_micros).map_err(|_| nonsense());
+    let above_zero = |time: Duration| if time.is_zero() { Err(nonsense()) } else { Ok(time) };
+    let message = match (name, value) {
+        ("WATCHDOG", "1") => Message::Heartbeat,
+        ("WATCHDOG", "trigger") => Message::Hang,
+        ("READY", "1") => Message::Ready,
+        ("STOPPING", "1") => Message::Leaving,
+        ("RESTART_RESET", "1") => Message::StreakOver,
+        ("WATCHDOG_USEC", _) => Message::Timeout(micros().and_then(above_zero)?),
+        ("EXTEND_TIMEOUT_USEC", _) => Message::Extension(micros()?),
+        ("WATCHDOG" | "READY" | "STOPPING" | "RESTART_RESET", _) => return Err(nonsense()),
+        ("STATUS", text) => return Ok(Some(Word::Status(text.escape_debug().collect()))),
+        _ => return Ok(None),
+    };
+    Ok(Some(Word::ForMachine(message)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_as_systemd_means_them() {
+        let second = Duration::from_secs(1);
+        let table: [(&str, &[Word]); 8] = [
+            ("", &[]),
+            ("WATCHDOG=1", &[Word::ForMachine(Message::Heartbeat)]),
+            ("WATCHDOG=trigger\n", &[Word::ForMachine(Message::Hang)]),
+            ("READY=1\nSTATUS=up: 100%", &[Word::ForMachine(Message::Ready), Word::Status("up: 100%".into())]),
+            ("WATCHDOG_USEC=1000000", &[Word::ForMachine(Message::Timeout(second))]),
+            ("EXTEND_TIMEOUT_USEC=1000000", &[Word::ForMachine(Message::Extension(second))]),
+            (
+                "RESTART_RESET=1\nSTOPPING=1",
+                &[Word::ForMachine(Message::StreakOver), Word::ForMachine(Message::Leaving)],
+            ),
+            ("MAINPID=4711\nFDSTORE=1\nFDNAME=foo\nBARRIER=1\nX_OWN=1\nERRNO=2", &[]),
+        ];
+        for (text, words) in table {
+            assert_eq!(read(text.as_bytes()).as_deref(), Ok(words), "{text}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let table = ["hello", "WATCHDOG=2", "READY=yes", "WATCHDOG_USEC=0", "WATCHDOG_USEC=-1", "WATCHDOG_USEC=soon"];
+        for text in table {
+            assert_eq!(read(text.as_bytes()), Err(Nonsense::Line(text.to_owned())));
+        }
+        assert!(read(b"\xff\x00").is_err());
+    }
+
+    #[test]
+    fn what_is_sent_is_received_with_its_sender_and_no_descriptor_stays() {
+        use nix::sys::socket::{ControlMessage, sendmsg};
+        let notify = Notify::open().unwrap();
+        let (far, near) = (UnixAddr::new_abstract(notify.name.as_bytes()).unwrap(), std::io::stdin());
+        let sender = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        let (reading, writing) = rustix::pipe::pipe().unwrap();
+        let send = |text: &[u8], rights: &[RawFd]| {
+            let rights = [ControlMessage::ScmRights(rights)];
+            let flags = MsgFlags::empty();
+            sendmsg(sender.as_raw_fd(), &[std::io::IoSlice::new(text)], &rights, flags, Some(&far)).unwrap();
+        };
+        send(b"WATCHDOG=1", &[near.as_raw_fd(), writing.as_raw_fd()]);
+        send(&[b'x'; LONGEST + 1], &[near.as_raw_fd()]);
+        let first = notify.take().unwrap();
+        assert_eq!(first.sender, std::process::id().cast_signed());
+        assert_eq!(first.words, Ok(vec![Word::ForMachine(Message::Heartbeat)]));
+        assert_eq!(notify.take().unwrap().words, Err(Nonsense::TooLong));
+        assert!(notify.take().is_none());
+        // The writing end that was sent along is closed: with our own gone too, the pipe ends.
+        drop(writing);
+        assert_eq!(rustix::io::read(&reading, &mut [0; 1]), Ok(0));
+    }
+}

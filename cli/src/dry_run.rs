@@ -1,0 +1,172 @@
+//! What a policy would do to a command that crashes and to one that hangs, played on virtual time.
+
+use crate::exit_code;
+use crate::options::Settings;
+use crate::words::{Reason, Seconds, Status};
+use std::fmt::Write;
+use std::io::IsTerminal;
+use std::time::Duration;
+use supervisor_core::sim::{Behaviour, SimBackend};
+use supervisor_core::{Action, Backend, Ending, ExitStatus, Limit, Notice, Outcome, Policy, Supervisor, Watchdog};
+
+/// Starts that are shown; more tell nothing new.
+const MOST_STARTS: u64 = 12;
+
+/// Two timelines. In colour only on a terminal, and not where `NO_COLOR` is set: <https://no-color.org>.
+pub fn text(settings: &Settings) -> String {
+    let is_colourless = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let ink = if std::io::stdout().is_terminal() && !is_colourless { Ink::Colour } else { Ink::Plain };
+    let Settings { policy, backend, .. } = settings;
+    let crash = Behaviour { exit: Some((Duration::ZERO, ExitStatus::Code(1))), ..Behaviour::SILENT };
+    let mut text = ink.heading("a command that crashes at once") + "\n";
+    play(policy, crash, ink, &mut text);
+    text += &format!("\n{}\n", ink.heading("a command that hangs at once, and leaves when it is asked"));
+    match policy.watchdog {
+        Watchdog::On { .. } => play(policy, Behaviour::SILENT, ink, &mut text),
+        Watchdog::Off => text += "  nobody notices: --no-heartbeat\n",
+    }
+    let signals = if backend.hang_signal == backend.stop_signal {
+        format!("{} asks it to leave", backend.stop_signal)
+    } else {
+        format!("{} asks it to leave, {} if it hangs", backend.stop_signal, backend.hang_signal)
+    };
+    let _ = writeln!(text, "\n{signals}; SIGKILL follows after {}", Seconds(policy.grace_period));
+    text
+}
+
+#[derive(Clone, Copy)]
+enum Ink {
+    Colour,
+    Plain,
+}
+
+impl Ink {
+    fn heading(self, words: &str) -> String {
+        self.paint("1", words)
+    }
+
+    fn paint(self, code: &str, words: &str) -> String {
+        match self {
+            Ink::Colour => format!("\x1b[{code}m{words}\x1b[0m"),
+            Ink::Plain => words.to_owned(),
+        }
+    }
+}
+
+/// One line for each start.
+fn play(policy: &Policy, behaviour: Behaviour, ink: Ink, text: &mut String) {
+    let mut world = SimBackend::new(|_| behaviour, []);
+    let (mut supervisor, mut step) = Supervisor::start(policy.clone());
+    let mut starts = 0;
+    loop {
+        let time = clock(world.now().since_origin());
+        for notice in step.notices {
+            *text += &match notice {
+                Notice::Started { run, .. } => {
+                    format!("  {time:>12}  {}", ink.paint("32", &format!("start {}", run.0)))
+                }
+                Notice::Exited { status, ending: Ending::Spontaneous { .. }, .. } => {
+                    ink.paint("33", &format!(", {}", Status(status)))
+                }
+                Notice::Hung { .. } => ink.paint("33", &format!(", hung at {time}")),
+                Notice::BackingOff { delay, .. } => format!(", next start {} later\n", Seconds(delay)),
+                Notice::Done(outcome) => format!("\n  {time:>12}  {}\n", end(policy, ink, outcome, starts)),
+                _ => String::new(),
+            };
+        }
+        for action in step.actions {
+            match action {
+                Action::Start { .. } if starts == MOST_STARTS => {
+                    let _ = writeln!(text, "  {:>12}  and so on, {}", "...", limit(policy));
+                    return;
+                }
+                Action::Start { run, restarts } => {
+                    starts += 1;
+                    world.start(run, restarts);
+                }
+                Action::Look { run } => world.look(run),
+                Action::Signal { run, signal } => world.signal(run, signal),
+            }
+        }
+        if supervisor.outcome().is_some() {
+            return;
+        }
+        let event = world.wait(supervisor.poll_timeout());
+        step = supervisor.handle_event(event, world.now());
+    }
+}
+
+fn end(policy: &Policy, ink: Ink, outcome: Outcome, starts: u64) -> String {
+    let plural = if starts == 1 { "" } else { "s" };
+    let code = exit_code::of(outcome);
+    match outcome {
+        Outcome::GaveUp { reason, .. } => {
+            let reason = Reason(reason, policy.max_restarts);
+            ink.paint("31", &format!("gives up after {starts} start{plural}: {reason}; exit code {code}"))
+        }
+        Outcome::Finished | Outcome::Stopped | Outcome::Killed => {
+            format!("finished after {starts} start{plural}: exit code {code}")
+        }
+    }
+}
+
+fn limit(policy: &Policy) -> String {
+    match policy.max_restarts {
+        Limit::Unlimited => "without end".to_owned(),
+        Limit::Times(most) => format!("up to {most} restarts"),
+    }
+}
+
+/// A time that people read at once.
+fn clock(time: Duration) -> String {
+    let (seconds, minutes) = (time.as_secs() % 60, time.as_secs() / 60);
+    match (minutes / 60 / 24, minutes / 60 % 24, minutes % 60) {
+        (0, 0, 0) => Seconds(time).to_string(),
+        (0, 0, minutes) => format!("{minutes} min {seconds:02} s"),
+        (0, hours, minutes) => format!("{hours} h {minutes:02} min"),
+        (days, hours, _) => format!("{days} d {hours:02} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn played(policy: Policy, behaviour: Behaviour) -> String {
+        let mut text = String::new();
+        play(&policy, behaviour, Ink::Plain, &mut text);
+        text
+    }
+
+    #[test]
+    fn a_crash_is_shown_to_its_end() {
+        let crash = Behaviour { exit: Some((Duration::ZERO, ExitStatus::Code(1))), ..Behaviour::SILENT };
+        let text = played(Policy { max_restarts: Limit::Times(2), ..Policy::default() }, crash);
+        let words: Vec<_> = text.lines().map(str::trim).collect();
+        assert_eq!(
+            words,
+            [
+                "0 s  start 1, exited with code 1, next start 1 s later",
+                "1 s  start 2, exited with code 1, next start 2 s later",
+                "3 s  start 3, exited with code 1",
+                "3 s  gives up after 3 starts: 2 of 2 restarts used up; exit code 1",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_has_no_end_is_cut_short() {
+        let text = played(Policy::default(), Behaviour::SILENT);
+        assert_eq!(text.lines().filter(|line| line.contains("start ")).count(), 12);
+        assert!(text.ends_with("and so on, without end\n"), "{text}");
+        assert!(text.contains("start 1, hung at 20 s, next start 1 s later"), "{text}");
+    }
+
+    #[test]
+    fn times_are_read_at_once() {
+        let table = [(0, "0 s"), (59, "59 s"), (61, "1 min 01 s"), (3_700, "1 h 01 min"), (200_000, "2 d 07 h")];
+        for (seconds, text) in table {
+            assert_eq!(clock(Duration::from_secs(seconds)), text);
+        }
+    }
+}
