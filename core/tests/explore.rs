@@ -571,7 +571,7 @@ fn without_heartbeat() {
 
 #[test]
 fn always_and_never() {
-    for (name, restart, states) in [("always", Restart::Always, 113_727), ("never", Restart::Never, 27_317)] {
+    for (name, restart, states) in [("always", Restart::Always, 113_727), ("never", Restart::Never, 27_319)] {
         explored(name, Setup { policy: Policy { restart, ..usual().policy }, ..usual() }, states);
     }
 }
