@@ -8,7 +8,7 @@ use crate::linux;
 use crate::looker::{Looker, Question};
 use crate::mark::Mark;
 use crate::notice::{Named, Target, UnixNotice};
-use crate::notify::{Datagram, Nonsense, Notify, Word};
+use crate::notify::{Datagram, Nonsense, Notify, Place, Word};
 use crate::process::Process;
 use crate::reap::{Found, next_change};
 use crate::signals::{Hangup, Signals};
@@ -124,8 +124,18 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
     /// `InvalidInput` for a command that cannot be written down, and those of prctl(2) and eventfd(2).
     pub fn new(config: Config, signals: Signals, mut report: R) -> io::Result<UnixBackend<R>> {
         linux::become_subreaper()?;
+        let mut command = config.command;
+        let notify = match config.notifications {
+            Notifications::Refused => None,
+            Notifications::Taken => Some(Notify::open()?),
+        };
+        let socket = notify.as_ref().map(Notify::place);
+        if let Some(socket) = socket {
+            command.environment.retain(|(name, _)| name != NOTIFY_SOCKET);
+            command.environment.push((NOTIFY_SOCKET.into(), socket.variable()));
+        }
         let mark = Mark::own();
-        let protection = protect(&mark).unwrap_or_else(|error| {
+        let protection = protect(&mark, socket).unwrap_or_else(|error| {
             report(UnixNotice::Unguarded { error });
             Protection::Nobody
         });
@@ -139,16 +149,6 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
         if let Err(error) = visible {
             report(UnixNotice::ProcessesInvisible { error });
         }
-        let mut command = config.command;
-        let notify = match config.notifications {
-            Notifications::Refused => None,
-            Notifications::Taken => {
-                let notify = Notify::open()?;
-                command.environment.retain(|(name, _)| name != NOTIFY_SOCKET);
-                command.environment.push((NOTIFY_SOCKET.into(), notify.address()));
-                Some(notify)
-            }
-        };
         Ok(UnixBackend {
             image: Image::new(&command)?,
             stop_signal: config.stop_signal,
@@ -430,9 +430,9 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
             self.sleep(until);
             self.take_exec_result();
             self.take_answers();
-            self.take_messages();
             if self.events.is_empty() {
                 // Only now, so that what is told of the command comes after its start.
+                self.take_messages();
                 self.take_signals();
                 self.reap();
             }
@@ -443,13 +443,13 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
     }
 }
 
-fn protect(mark: &io::Result<Mark>) -> io::Result<Protection> {
+fn protect(mark: &io::Result<Mark>, socket: Option<&Place>) -> io::Result<Protection> {
     if std::process::id() == 1 {
         return Ok(Protection::Kernel);
     }
     linux::proc_is_ours()?;
     match mark {
-        Ok(mark) => Ok(Protection::Guard(Guard::start(*mark)?)),
+        Ok(mark) => Ok(Protection::Guard(Guard::start(*mark, socket)?)),
         Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
     }
 }

@@ -6,6 +6,7 @@
 //! of those.
 
 use crate::mark::Mark;
+use crate::notify::Place;
 use crate::process::Process;
 use nix::libc;
 use nix::sys::signal::Signal;
@@ -39,11 +40,11 @@ enum Life {
 }
 
 impl Guard {
-    /// Forks the guard of whatever bears `mark`.
+    /// Forks the guard, which clears whatever bears `mark`, and the socket for messages, if there is one.
     ///
     /// # Errors
     /// Those of pipe2(2) and fork(2).
-    pub fn start(mark: Mark) -> io::Result<Guard> {
+    pub fn start(mark: Mark, socket: Option<&Place>) -> io::Result<Guard> {
         let (ear, alarm) = pipe_with(PipeFlags::CLOEXEC)?;
         // SAFETY: other threads may hold locks for ever in the child. It uses none but those of malloc, which fork(3)
         // leaves usable, and never returns from here.
@@ -57,6 +58,7 @@ impl Guard {
                 // A byte, or the end of the pipe: the supervisor panics, or it is gone.
                 let _ = retry_on_intr(|| read(&ear, &mut [0; 1]));
                 clear(mark);
+                socket.into_iter().for_each(Place::clear);
                 // SAFETY: _exit(2) runs no destructor and no exit handler of the parent.
                 unsafe { libc::_exit(0) }
             }

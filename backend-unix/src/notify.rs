@@ -1,7 +1,8 @@
 //! What the command tells of itself, as programs made for systemd do: sd_notify(3).
 //!
-//! The socket has an abstract name: there is no file that a killed supervisor would leave behind or that needs a
-//! folder to write to. Anybody may send to it, so that each message is asked where it comes from.
+//! The socket is a file, as systemd's own is, since not all client libraries know abstract names. It lies in a folder
+//! with a name that nobody can guess, which goes with the supervisor, or with its guard. Where there is no folder to
+//! write to, the name is abstract after all. Anybody may send to it, so that each message is asked where it comes from.
 
 use nix::cmsg_space;
 use nix::errno::Errno;
@@ -10,8 +11,11 @@ use nix::sys::socket::{
     setsockopt, socket, sockopt,
 };
 use std::ffi::OsString;
+use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::PathBuf;
 use std::time::Duration;
 use supervisor_core::Message;
 
@@ -23,7 +27,66 @@ const MOST_DESCRIPTORS: usize = 253;
 /// The receiving end.
 pub(crate) struct Notify {
     socket: OwnedFd,
-    name: String,
+    place: Place,
+}
+
+/// Where the socket is.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// In a folder of its own.
+    Folder(PathBuf),
+    /// The name, without a file.
+    Abstract(String),
+}
+
+/// Its name in the folder.
+const SOCKET: &str = "notify";
+
+impl Place {
+    fn find() -> Place {
+        let mut random = [0; 8];
+        let _ = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::NONBLOCK);
+        let name = format!("supervisor-{}-{:016x}", std::process::id(), u64::from_ne_bytes(random));
+        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+        let places = runtime.into_iter().chain([std::env::temp_dir(), "/tmp".into(), "/run".into()]);
+        let mut folders = places.filter(|place| place.is_absolute()).map(|place| place.join(&name));
+        let made = folders.find(|folder| {
+            let place = Place::Folder(folder.clone());
+            // Others may pass, and see nothing.
+            let made = place.address().is_ok() && DirBuilder::new().mode(0o711).create(folder).is_ok();
+            made && fs::set_permissions(folder, Permissions::from_mode(0o711)).is_ok()
+        });
+        made.map_or(Place::Abstract(name), Place::Folder)
+    }
+
+    fn address(&self) -> nix::Result<UnixAddr> {
+        match self {
+            Place::Folder(folder) => UnixAddr::new(&folder.join(SOCKET)),
+            Place::Abstract(name) => UnixAddr::new_abstract(name.as_bytes()),
+        }
+    }
+
+    /// The value of `NOTIFY_SOCKET`.
+    pub fn variable(&self) -> OsString {
+        match self {
+            Place::Folder(folder) => folder.join(SOCKET).into(),
+            Place::Abstract(name) => format!("@{name}").into(),
+        }
+    }
+
+    /// Leaves nothing behind.
+    pub fn clear(&self) {
+        if let Place::Folder(folder) = self {
+            let _ = fs::remove_file(folder.join(SOCKET));
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+impl Drop for Notify {
+    fn drop(&mut self) {
+        self.place.clear();
+    }
 }
 
 /// One datagram, whoever sent it. Descriptors that came along are closed already.
@@ -55,16 +118,18 @@ impl Notify {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let socket = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
         setsockopt(&socket, sockopt::PassCred, &true)?;
-        let mut random = [0; 8];
-        let _ = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::NONBLOCK);
-        let name = format!("supervisor-{}-{:016x}", std::process::id(), u64::from_ne_bytes(random));
-        bind(socket.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?)?;
-        Ok(Notify { socket, name })
+        let place = Place::find();
+        bind(socket.as_raw_fd(), &place.address()?)?;
+        if let Place::Folder(folder) = &place {
+            // The command may have become another user.
+            fs::set_permissions(folder.join(SOCKET), Permissions::from_mode(0o666))?;
+        }
+        Ok(Notify { socket, place })
     }
 
-    /// The value of `NOTIFY_SOCKET`.
-    pub fn address(&self) -> OsString {
-        format!("@{}", self.name).into()
+    /// Where the socket is.
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     pub fn received(&self) -> BorrowedFd<'_> {
@@ -169,7 +234,7 @@ mod tests {
     fn what_is_sent_is_received_with_its_sender_and_no_descriptor_stays() {
         use nix::sys::socket::{ControlMessage, sendmsg};
         let notify = Notify::open().unwrap();
-        let (far, near) = (UnixAddr::new_abstract(notify.name.as_bytes()).unwrap(), std::io::stdin());
+        let (far, near) = (notify.place.address().unwrap(), std::io::stdin());
         let sender = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).unwrap();
         let (reading, writing) = rustix::pipe::pipe().unwrap();
         let send = |text: &[u8], rights: &[RawFd]| {
@@ -187,5 +252,14 @@ mod tests {
         // The writing end that was sent along is closed: with our own gone too, the pipe ends.
         drop(writing);
         assert_eq!(rustix::io::read(&reading, &mut [0; 1]), Ok(0));
+    }
+
+    #[test]
+    fn no_file_is_left() {
+        let notify = Notify::open().unwrap();
+        let Place::Folder(folder) = notify.place.clone() else { panic!("no folder to write to") };
+        assert!(folder.join(SOCKET).exists());
+        drop(notify);
+        assert!(!folder.exists());
     }
 }

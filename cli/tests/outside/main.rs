@@ -7,6 +7,7 @@ mod hang;
 mod killed;
 mod leftovers;
 mod log;
+mod notify;
 mod python;
 mod restart;
 mod signals;

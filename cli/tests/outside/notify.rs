@@ -1,0 +1,258 @@
+//! A command that speaks sd_notify(3), with the client libraries that real ones use.
+
+use crate::support::{End, Place, Supervised, wait_until};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// For what no library offers.
+const TELL: &str = r#"
+import os, socket, sys, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect(os.environ['NOTIFY_SOCKET'])
+def tell(words): s.send(words if isinstance(words, bytes) else words.encode())
+def idle():
+    while True: time.sleep(1)
+"#;
+
+fn start(place: &Place, options: &[&str], script: &str) -> Supervised {
+    let script = format!("{TELL}\n{script}");
+    let command = ["python3", "-c", &script];
+    Supervised::start(place.supervisor(["--notify"].iter().chain(options).chain(&command)))
+}
+
+fn run(options: &[&str], script: &str) -> End {
+    start(&Place::new(), options, script).end()
+}
+
+#[test]
+fn a_told_heartbeat_keeps_it_alive_without_a_file() {
+    let script = "for i in range(10): tell('WATCHDOG=1'); time.sleep(0.3)";
+    let end = run(&["--timeout", "1.5", "--max-restarts", "0"], script);
+    end.assert_code(0);
+    assert_eq!(end.count("hung"), 0, "{}", end.log);
+    end.assert_tells(&["started python3", "seen for the first time", "finished"]);
+}
+
+#[test]
+fn its_silence_is_a_hang() {
+    let place = Place::new();
+    let script = "tell('WATCHDOG=1'); open('last', 'w').write(f'{time.time()}\\n')\n\
+                  import signal; signal.signal(signal.SIGTERM, lambda *_: (open('asked', 'w').write(f'{time.time()}\\n'), sys.exit(0)))\n\
+                  idle()";
+    let end = start(&place, &["--timeout", "0.7", "--max-restarts", "0"], script).end();
+    end.assert_code(124);
+    let silence = place.numbers("asked")[0] - place.numbers("last")[0];
+    assert!(silence >= 0.69, "{silence}");
+}
+
+#[test]
+fn either_heartbeat_counts() {
+    let script = "for i in range(10):\n  tell('WATCHDOG=1') if i % 2 else open(os.environ['HEARTBEAT_FILE'], 'w').close()\n  time.sleep(0.5)";
+    let end = run(&["--timeout", "3", "--max-restarts", "0"], script);
+    end.assert_code(0);
+    assert_eq!(end.count("hung"), 0, "{}", end.log);
+}
+
+#[test]
+fn ready_ends_the_initial_delay() {
+    let end =
+        run(&["--timeout", "0.5", "--initial-check-delay", "1000", "--max-restarts", "0"], "tell('READY=1'); idle()");
+    end.assert_code(124);
+    end.assert_tells(&["is ready", "hung"]);
+}
+
+#[test]
+fn a_command_may_report_its_own_hang() {
+    let end = run(&["--timeout", "1000", "--max-restarts", "0"], "tell('WATCHDOG=trigger'); idle()");
+    end.assert_code(124);
+    end.assert_tells(&["hung, as pid", "autopsy", "sent SIGTERM", "giving up"]);
+}
+
+#[test]
+fn a_command_may_set_its_timeout() {
+    let end = run(&["--timeout", "1000", "--max-restarts", "0"], "tell('WATCHDOG_USEC=500000'); idle()");
+    end.assert_code(124);
+    end.assert_tells(&["has set its timeout to 0.5 s", "hung"]);
+}
+
+#[test]
+fn a_command_may_ask_for_time_to_leave() {
+    let script = "import signal\n\
+        def leave(*_): tell('EXTEND_TIMEOUT_USEC=60000000'); time.sleep(2); sys.exit(0)\n\
+        signal.signal(signal.SIGTERM, leave); tell('READY=1'); idle()";
+    let place = Place::new();
+    let mut supervised = start(&place, &["--grace-period", "1"], script);
+    supervised.wait_for_line("is ready");
+    supervised.signal("TERM");
+    let end = supervised.end();
+    end.assert_code(0);
+    end.assert_tells(&["needs more time: 60 s", "exited with code 0", "stopped"]);
+    assert_eq!(end.count("SIGKILL to"), 0, "{}", end.log);
+}
+
+#[test]
+fn a_command_may_end_its_streak() {
+    let place = Place::new();
+    let script = "open('restarts', 'a').write(os.environ['SUPERVISED_RESTARTS'] + '\\n')\n\
+                  if len(open('restarts').readlines()) == 3: tell('RESTART_RESET=1')\n\
+                  sys.exit(1)";
+    start(&place, &["--max-restarts", "2", "--backoff-factor", "0"], script).end().assert_code(1);
+    assert_eq!(place.read("restarts"), "0\n1\n2\n1\n2\n");
+}
+
+#[test]
+fn what_it_says_of_itself_is_told() {
+    let script = "tell('READY=1\\nSTATUS=warming up: 40%\\x07'); tell('STOPPING=1\\nX_OWN=1\\nFDNAME=a')";
+    let end = run(&[], script);
+    end.assert_code(0);
+    end.assert_tells(&["status of pid", "warming up: 40%\\u{7}", "begins to leave"]);
+    assert_eq!(end.count("passed over"), 0, "{}", end.log);
+}
+
+#[test]
+fn descriptors_that_come_along_are_closed() {
+    let script = "import array\n\
+        r, w = os.pipe()\n\
+        s.sendmsg([b'FDSTORE=1\\nFDNAME=x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [w]))])\n\
+        os.close(w)\n\
+        os.read(r, 1)";
+    run(&["--no-heartbeat"], script).assert_code(0);
+}
+
+#[test]
+fn nonsense_is_told_once_and_passed_over() {
+    let script = "tell('hello'); tell(b'\\xff\\x00'); tell('x' * 5000); tell('WATCHDOG_USEC=never'); tell('READY=1')";
+    let end = run(&[], script);
+    end.assert_code(0);
+    assert_eq!(end.count("a message is passed over"), 1, "{}", end.log);
+    end.assert_tells(&["passed over: hello means nothing", "is ready"]);
+}
+
+#[test]
+fn strangers_are_not_listened_to() {
+    let place = Place::new();
+    let mut supervised =
+        start(&place, &["--no-heartbeat"], "open('address', 'w').write(os.environ['NOTIFY_SOCKET'] + '\\n'); idle()");
+    let address = crate::support::wait_for_file(&place.path("address"));
+    let stranger = format!("{TELL}\ntell('READY=1'); tell('STATUS=forged')\ntime.sleep(1000)");
+    let mut stranger = Command::new("python3").args(["-c", &stranger]).env("NOTIFY_SOCKET", address).spawn().unwrap();
+    supervised.wait_for_line("is not of the command");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+    supervised.signal("TERM");
+    let end = supervised.end();
+    end.assert_code(0);
+    assert_eq!((end.count("is ready"), end.count("forged"), end.count("passed over")), (0, 0, 1), "{}", end.log);
+}
+
+/// Not only the main process may speak.
+#[test]
+fn a_daemon_that_it_started_is_listened_to() {
+    let place = Place::new();
+    std::fs::write(place.path("daemon.py"), format!("{TELL}\ntell('READY=1'); idle()")).unwrap();
+    let script = "import subprocess; subprocess.run(['setsid', '-f', 'python3', 'daemon.py']); idle()";
+    let mut supervised = start(&place, &["--no-heartbeat"], script);
+    supervised.wait_for_line("is ready");
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+}
+
+#[test]
+fn the_environment_is_that_of_a_service() {
+    let script = "print(os.environ['NOTIFY_SOCKET'][0], os.environ['WATCHDOG_USEC'], 'WATCHDOG_PID' in os.environ)";
+    let place = Place::new();
+    let mut command =
+        place.supervisor(["--notify", "--timeout", "2.5", "python3", "-c", &format!("import os; {script}")]);
+    command.env("WATCHDOG_PID", "1").env("WATCHDOG_USEC", "7");
+    assert_eq!(Supervised::start(command).end().output, "/ 2500000 False\n");
+}
+
+/// sdnotify from PyPI, in a folder of its own; none where it cannot be had.
+fn sdnotify() -> Option<&'static str> {
+    static FOLDER: OnceLock<Option<(tempfile::TempDir, String)>> = OnceLock::new();
+    let found = FOLDER.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap().to_owned();
+        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", &path, "sdnotify"];
+        let result = Command::new("python3").args(install).output();
+        match result {
+            Ok(output) if output.status.success() => Some((folder, path)),
+            result => {
+                eprintln!("SKIPPED: sdnotify from PyPI cannot be had: {result:?}");
+                None
+            }
+        }
+    });
+    found.as_ref().map(|(_, path)| path.as_str())
+}
+
+#[test]
+fn the_python_library_works_unmodified() {
+    let Some(library) = sdnotify() else { return };
+    let place = Place::new();
+    let script = "import sdnotify, time\nn = sdnotify.SystemdNotifier(debug=True)\nn.notify('READY=1')\n\
+                  for i in range(6): n.notify('WATCHDOG=1'); n.notify(f'STATUS=round {i}'); time.sleep(0.3)\n\
+                  while True: time.sleep(1)";
+    let mut command =
+        place.supervisor(["--notify", "--timeout", "1.5", "--max-restarts", "0", "python3", "-c", script]);
+    command.env("PYTHONPATH", library);
+    let end = Supervised::start(command).end();
+    end.assert_code(124);
+    end.assert_tells(&["is ready", "seen for the first time", "status of pid", "round 5", "hung: pid"]);
+}
+
+#[test]
+fn systemd_notify_works_in_a_shell() {
+    if Command::new("systemd-notify").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: systemd-notify is not installed");
+        return;
+    }
+    let place = Place::new();
+    let script = "systemd-notify --ready --status='up and running'; echo told; exec sleep 1000";
+    let mut supervised = place.start(&["--notify", "--no-heartbeat"], script);
+    supervised.wait_for_line("is ready");
+    supervised.wait_for_line("up and running");
+    supervised.signal("TERM");
+    let end = supervised.end();
+    assert_eq!((end.code, end.output.as_str()), (Some(0), "told\n"), "{}", end.log);
+}
+
+/// A program with the crate sd-notify: see `examples/notifier.rs`.
+#[test]
+fn the_rust_library_works_unmodified() {
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_supervisor")).with_file_name("examples").join("notifier");
+    let place = Place::new();
+    let mut command = place.supervisor(["--notify", "--timeout", "1", "--max-restarts", "0"]);
+    command.arg(program);
+    let end = Supervised::start(command).end();
+    end.assert_code(124);
+    end.assert_tells(&["is ready", "seen for the first time", "status of pid", "a second of watchdog", "hung: pid"]);
+}
+
+/// Neither a supervisor that leaves nor one that is killed leaves its socket behind.
+#[test]
+fn no_socket_is_left() {
+    for signal in ["TERM", "KILL"] {
+        let place = Place::new();
+        let script = "open('address', 'w').write(os.environ['NOTIFY_SOCKET'] + '\\n'); tell('READY=1'); idle()";
+        let supervised = start(&place, &["--no-heartbeat"], script);
+        let address = std::path::PathBuf::from(crate::support::wait_for_file(&place.path("address")));
+        assert!(address.exists());
+        supervised.signal(signal);
+        wait_until("the socket is gone", || !address.parent().unwrap().exists());
+    }
+}
+
+#[test]
+fn the_file_descriptors_of_the_supervisor_do_not_grow() {
+    let place = Place::new();
+    let script = "import array\n\
+        for i in range(200): s.sendmsg([b'FDSTORE=1'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [0, 1, 2]))])\n\
+        tell('READY=1'); idle()";
+    let mut supervised = start(&place, &["--no-heartbeat"], script);
+    supervised.wait_for_line("is ready");
+    let count = || std::fs::read_dir(format!("/proc/{}/fd", supervised.pid())).unwrap().count();
+    wait_until("all is closed", || count() < 20);
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+}
