@@ -1,16 +1,20 @@
 //! Tests from outside: the real binary, real commands, and what a person could see of them.
 
+mod autopsy;
 mod dead_file_system;
 mod environment;
 mod exit_codes;
 mod hang;
+mod json;
 mod killed;
 mod leftovers;
 mod log;
+mod manager;
 mod notify;
 mod python;
 mod restart;
 mod signals;
+mod sockets;
 mod stop;
 mod support;
 mod usage;

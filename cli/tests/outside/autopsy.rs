@@ -1,0 +1,50 @@
+//! What a hung command was doing can be told afterwards.
+
+use crate::support::{End, Place};
+
+fn autopsy(command: &[&str]) -> End {
+    let place = Place::new();
+    let options = ["--timeout", "1", "--max-restarts", "0", "--grace-period", "1"];
+    let end = crate::support::Supervised::start(place.supervisor(options.iter().chain(command))).end();
+    end.assert_code(124);
+    end.assert_tells(&["hung", "autopsy", "sent SIGTERM"]);
+    end
+}
+
+/// Seconds of CPU in the first line with these words.
+fn cpu(end: &End, words: &str) -> f64 {
+    let line = end.log.lines().find(|line| line.contains("autopsy") && line.contains(words));
+    let line = line.unwrap_or_else(|| panic!("{words}: {}", end.log));
+    line.split_once("used ").unwrap().1.split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_busy_loop() {
+    let end = autopsy(&["sh", "-c", "while :; do :; done"]);
+    // However busy the machine is, it got some of it.
+    assert!(cpu(&end, "(sh): state R (running)") > 0.05, "{}", end.log);
+}
+
+#[test]
+fn a_deadlock() {
+    let script = "import threading\nlock = threading.Lock()\nfor i in range(3): threading.Thread(target=lambda: (lock.acquire(), lock.acquire())).start()";
+    let end = autopsy(&["python3", "-c", script]);
+    let line = end.log.lines().find(|line| line.contains("autopsy")).unwrap();
+    assert!(line.contains("state S (sleeping)") && line.ends_with("4 threads"), "{line}");
+    assert!(line.contains("futex") || !line.contains(" in "), "{line}");
+    assert!(cpu(&end, "python3") < 0.9, "{line}");
+}
+
+#[test]
+fn a_stopped_command() {
+    let end = autopsy(&["sh", "-c", "kill -STOP $$; exec sleep 1000"]);
+    end.assert_tells(&["is stopped by SIGSTOP", "hung", "stopped by SIGSTOP", "autopsy: pid", "state T (stopped)"]);
+}
+
+#[test]
+fn a_sleeping_command_and_its_children() {
+    let end = autopsy(&["sh", "-c", "sleep 1000 & sleep 1000 & wait"]);
+    assert_eq!(end.count("autopsy"), 3, "{}", end.log);
+    assert_eq!(end.count("(sleep): state S (sleeping)"), 2, "{}", end.log);
+    assert!(cpu(&end, "(sleep)") < 0.5);
+}

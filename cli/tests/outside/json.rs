@@ -1,0 +1,297 @@
+//! What programs read: the JSON log, the status file, metrics, hooks.
+
+use crate::support::{End, Place, Supervised, is_alive, now, wait_for_file, wait_until};
+use serde_json::Value;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+fn parse(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+/// The log of a command that writes nothing on standard error itself.
+fn log(end: &End) -> Vec<Value> {
+    parse(&end.log)
+}
+
+fn events(records: &[Value]) -> Vec<&str> {
+    records.iter().map(|record| record["event"].as_str().unwrap()).filter(|event| *event != "input").collect()
+}
+
+#[test]
+fn every_line_of_the_log_is_an_object() {
+    let place = Place::new();
+    let options = ["--log-format", "json", "--timeout", "0.5", "--max-restarts", "1", "--backoff-factor", "0.1"];
+    let end = place.run(&options, "if [ $SUPERVISED_RESTARTS = 1 ]; then exit 3; fi; exec sleep 1000");
+    end.assert_code(3);
+    let records = log(&end);
+    assert_eq!(
+        events(&records),
+        [
+            "supervising",
+            "started",
+            "hung",
+            "autopsy",
+            "signal_sent",
+            "exited",
+            "backing_off",
+            "started",
+            "exited",
+            "done"
+        ]
+    );
+    for record in &records {
+        assert_eq!(record["version"], 1);
+        assert!(record["time"].as_str().unwrap().ends_with('Z') && record["supervisor"].is_u64(), "{record}");
+    }
+    let of = |event| records.iter().find(|record| record["event"] == event).unwrap();
+    assert_eq!((&of("hung")["level"], &of("hung")["run"]), (&"warn".into(), &1.into()));
+    assert!(of("hung")["silence"].as_f64().unwrap() >= 0.5);
+    assert_eq!(of("backing_off")["delay"], 0.1);
+    assert_eq!(of("done")["exit_code"], 3);
+    assert_eq!((&of("exited")["signal"], &of("exited")["ending"]), (&15.into(), &"asked".into()));
+}
+
+#[test]
+fn a_bad_filter_is_told_as_an_object_too() {
+    let place = Place::new();
+    let mut command = place.supervisor(["--log-format", "json", "true"]);
+    command.env("RUST_LOG", "no=such=filter");
+    let records = log(&Supervised::start(command).end());
+    assert!(records.iter().any(|record| record["event"] == "trouble" && record["with"] == "RUST_LOG"));
+}
+
+#[test]
+fn the_status_file_tells_the_state() {
+    let place = Place::new();
+    let options = ["--status-file", "status", "--max-restarts", "4", "--timeout", "0.5", "--backoff-factor", "0"];
+    let options = [&options[..], &["--initial-check-delay", "1000"]].concat();
+    let script =
+        "trap 'exit 0' TERM; [ $SUPERVISED_RESTARTS = 1 ] || exit 7; echo $$ > pid; while :; do sleep 0.01; done";
+    let supervised = place.start(&options, script);
+    let pid: i64 = wait_for_file(&place.path("pid")).parse().unwrap();
+    let status = || serde_json::from_str::<Value>(&place.read("status")).expect("whole JSON");
+    wait_until("it runs", || status()["state"] == "running" && status()["run"] == 2);
+    let running = status();
+    assert_eq!(running["pid"], pid);
+    assert_eq!((&running["restarts"], &running["max_restarts"]), (&1.into(), &4.into()));
+    assert_eq!((&running["last_exit"]["run"], &running["last_exit"]["code"]), (&1.into(), &7.into()));
+    assert_eq!(running["supervisor"], supervised.pid());
+    for null in ["last_heartbeat", "next_start", "status", "exit_code"] {
+        assert_eq!(running[null], Value::Null, "{null}");
+    }
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+    let stopped = status();
+    assert_eq!(
+        (&stopped["state"], &stopped["pid"], &stopped["exit_code"]),
+        (&"stopped".into(), &Value::Null, &0.into())
+    );
+    assert_eq!(stopped["history"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn the_status_file_tells_when_the_next_start_comes_and_when_it_last_beat() {
+    let place = Place::new();
+    let mut supervised = place.start(
+        &["--status-file", "status", "--backoff-factor", "1000", "--timeout", "0.6"],
+        "echo > heartbeat.txt; exec sleep 1000",
+    );
+    supervised.wait_for_line("restart 1 in 1000 s");
+    let status = || serde_json::from_str::<Value>(&place.read("status")).unwrap();
+    wait_until("it waits", || status()["state"] == "backing_off");
+    let waiting = status();
+    assert!(waiting["next_start"].as_str().unwrap() > waiting["since"].as_str().unwrap());
+    assert!(waiting["last_heartbeat"].as_str().unwrap() < waiting["since"].as_str().unwrap());
+    assert_eq!(waiting["last_exit"]["reason"], "hung");
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+}
+
+#[test]
+fn a_reader_never_sees_half_a_file() {
+    let place = Place::new();
+    let mut command =
+        place.supervisor(["-q", "--status-file", "status", "--max-restarts", "1000", "--backoff-factor", "0", "false"]);
+    command.env("RUST_LOG", "off");
+    let over = AtomicBool::new(false);
+    let (end, seen) = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut seen = 0u32;
+            while !over.load(Ordering::Relaxed) {
+                if let Ok(text) = std::fs::read_to_string(place.path("status")) {
+                    serde_json::from_str::<Value>(&text).unwrap_or_else(|error| panic!("{error}: {text:?}"));
+                    seen += 1;
+                }
+            }
+            seen
+        });
+        let end = Supervised::start(command).end();
+        over.store(true, Ordering::Relaxed);
+        (end, reader.join().unwrap())
+    });
+    end.assert_code(1);
+    assert!(seen > 100, "{seen} reads");
+    let status: Value = serde_json::from_str(&place.read("status")).unwrap();
+    assert_eq!((&status["run"], &status["state"]), (&1001.into(), &"gave_up".into()));
+}
+
+#[test]
+fn metrics_are_what_prometheus_reads() {
+    let place = Place::new();
+    place.run(&["--metrics-file", "m.prom", "--max-restarts", "2", "--backoff-factor", "0"], "exit 1").assert_code(1);
+    let text = place.read("m.prom");
+    for line in
+        ["supervisor_up{command=\"sh\"} 0", "supervisor_starts_total{command=\"sh\"} 3", "# TYPE supervisor_up gauge"]
+    {
+        assert!(text.lines().any(|found| found == line), "{line} in {text}");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_written_are_refused_at_the_start() {
+    for option in ["--status-file", "--metrics-file"] {
+        let place = Place::new();
+        std::fs::create_dir(place.path("folder")).unwrap();
+        for path in ["missing/file", "folder"] {
+            let end = place.run(&[option, path], "echo started > started");
+            end.assert_code(125);
+            end.assert_tells(&[option, path, "cannot be written"]);
+            assert!(!place.path("started").exists());
+        }
+    }
+}
+
+#[test]
+fn a_status_file_that_can_no_longer_be_written_ends_nothing() {
+    let place = Place::new();
+    let script = "rm -r sub; [ $SUPERVISED_RESTARTS = 2 ] || exit 1";
+    std::fs::create_dir(place.path("sub")).unwrap();
+    let end = place.run(&["--status-file", "sub/status", "--backoff-factor", "0"], script);
+    end.assert_code(0);
+    assert_eq!(end.count("sub/status: cannot be written"), 1, "{}", end.log);
+}
+
+#[test]
+fn a_hook_reads_every_event_in_order() {
+    let place = Place::new();
+    let hook = place.script("hook", "echo $SUPERVISOR_EVENT >> names; cat >> records; echo >> records");
+    let options = ["--on-event", hook.to_str().unwrap(), "--max-restarts", "1", "--backoff-factor", "0.1"];
+    let end = place.run(&options, "exit 3");
+    end.assert_code(3);
+    let names = "supervising started exited backing_off started exited done";
+    assert_eq!(place.read("names").split_whitespace().collect::<Vec<_>>().join(" "), names);
+    let records = parse(&place.read("records"));
+    assert_eq!(events(&records).join(" "), names);
+    assert_eq!(end.count("WARN  supervisor"), 2, "only the exits: {}", end.log);
+}
+
+#[test]
+fn a_hook_has_the_standard_streams_and_nothing_else() {
+    let place = Place::new();
+    let hook = place.script("hook", "ls /proc/$$/fd | tr '\\n' ' ' > fds");
+    place.run(&["--on-event", hook.to_str().unwrap()], "exit 0").assert_code(0);
+    // The shell holds its script as a high one.
+    assert_eq!(place.read("fds").split_whitespace().filter(|fd| fd.len() == 1).collect::<Vec<_>>(), ["0", "1", "2"]);
+}
+
+#[test]
+fn one_hook_runs_at_a_time_and_delays_nothing() {
+    let place = Place::new();
+    let hook = place.script("hook", "mkdir busy || echo two >> overlaps; sleep 0.3; rmdir busy; echo >> runs");
+    let before = Instant::now();
+    let options = ["--on-event", hook.to_str().unwrap(), "--max-restarts", "3", "--backoff-factor", "0"];
+    let mut supervised = place.start(&options, "exit 1");
+    supervised.wait_for_line("giving up");
+    let runs_at_the_end = place.read("runs").lines().count();
+    assert!(runs_at_the_end < 13, "supervision waited for its hooks");
+    supervised.end().assert_code(1);
+    assert_eq!(place.read("runs").lines().count(), 13);
+    assert_eq!(place.read("overlaps"), "");
+    assert!(before.elapsed() >= Duration::from_millis(13 * 300));
+}
+
+#[test]
+fn a_hook_that_hangs_is_ended_with_its_children_after_ten_seconds() {
+    let place = Place::new();
+    let hook =
+        place.script("hook", "(setsid sh -c 'echo $$ >> pids; exec sleep 1000' &); echo $$ >> pids; exec sleep 1000");
+    let before = now();
+    let end = place.run(&["--on-event", hook.to_str().unwrap()], "exit 0");
+    end.assert_code(0);
+    let took = now() - before;
+    assert!((10.0..25.0).contains(&took), "{took}");
+    let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
+    assert!(!pids.is_empty() && pids.iter().all(|&pid| !is_alive(pid)), "{pids:?}");
+}
+
+#[test]
+fn hooks_that_fail_are_reported() {
+    let place = Place::new();
+    let hook = place.script(
+        "hook",
+        "[ $SUPERVISOR_EVENT = started ] && exit 5; [ $SUPERVISOR_EVENT = exited ] && kill -9 $$; true",
+    );
+    let end = place.run(&["--on-event", hook.to_str().unwrap()], "exit 0");
+    end.assert_code(0);
+    end.assert_tells(&["--on-event: started: exited with code 5"]);
+    end.assert_tells(&["--on-event: exited: was killed by signal 9"]);
+}
+
+#[test]
+fn a_hook_that_vanishes_is_reported() {
+    let place = Place::new();
+    let hook = place.script("hook", "rm \"$0\"");
+    let end = place.run(&["--on-event", hook.to_str().unwrap()], "exit 0");
+    end.assert_code(0);
+    end.assert_tells(&["--on-event: started: cannot be started: No such file"]);
+}
+
+/// What a hook started is none of the command's business, and the other way round.
+#[test]
+fn clearing_the_command_spares_its_hooks() {
+    let place = Place::new();
+    let slow = "sh -c 'sleep 1; echo >> done' & wait";
+    let hook = place.script("hook", &format!("[ $SUPERVISOR_EVENT = started ] || exit 0; {slow}"));
+    let end = place
+        .run(&["--on-event", hook.to_str().unwrap(), "--grace-period", "0.1"], "trap '' TERM; sleep 1000 & exit 0");
+    end.assert_code(0);
+    assert_eq!(place.read("done").lines().count(), 1, "{}", end.log);
+    // Nor does a hook hold up the end of the run.
+    assert!(end.time_of("finished") - end.time_of("exited with code 0") < 0.9, "{}", end.log);
+}
+
+#[test]
+fn a_hook_that_is_no_program_is_refused() {
+    let place = Place::new();
+    std::fs::write(place.path("text"), "text").unwrap();
+    for (hook, why) in
+        [("./text", "executable"), ("./missing", "no such program"), ("no-such-program", "no such program")]
+    {
+        let end = place.run(&["--on-event", hook], "echo > started");
+        end.assert_code(125);
+        end.assert_tells(&["--on-event", hook, why]);
+        assert!(!place.path("started").exists());
+    }
+}
+
+#[test]
+fn a_hook_is_looked_for_in_the_path() {
+    let place = Place::new();
+    place.run(&["--on-event", "cat"], "exit 0").assert_code(0);
+}
+
+#[test]
+fn a_dry_run_starts_nothing() {
+    let place = Place::new();
+    let end = place.run(&["--dry-run", "--max-restarts", "1", "--timeout", "2"], "echo > started");
+    end.assert_code(0);
+    assert!(!place.path("started").exists() && end.log.is_empty());
+    let story =
+        ["crashes at once", "start 1", "next start 1 s later", "gives up after 2 starts", "hangs", "hung at 2 s"];
+    let mut rest = end.output.as_str();
+    for words in story {
+        rest = rest.split_once(words).unwrap_or_else(|| panic!("{words} in {}", end.output)).1;
+    }
+    assert!(!end.output.contains('\x1b'), "no colour where there is no terminal");
+}
