@@ -13,6 +13,7 @@ use crate::process::Process;
 use crate::reap::{Found, next_change};
 use crate::signals::{Hangup, Signals};
 use crate::spawn::{Birth, Command, Image, Spawned, failure, restarts_variable};
+use crate::terminal::Terminal;
 use crate::tree::{Leader, Tree};
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal as Number;
@@ -77,6 +78,7 @@ pub struct UnixBackend<R> {
     notify: Option<Notify>,
     nonsense: Nonsensical,
     hooks: Option<Runner>,
+    terminal: Terminal,
     examiner: Examiner,
     tick: Option<Tick>,
     events: VecDeque<Event>,
@@ -99,6 +101,8 @@ struct Tick {
 enum Protection {
     /// A process of its own, which knows them by their mark.
     Guard(Guard),
+    /// It was, and has ended; with the next run there will be another.
+    Lost,
     /// With the first process of a pid namespace all others end: pid_namespaces(7).
     Kernel,
     /// Only the main process is sure to end, by its parent-death signal.
@@ -162,6 +166,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             notify,
             nonsense: Nonsensical::NotYet,
             hooks,
+            terminal: Terminal::Kept,
             examiner: Examiner::new(),
             tick: config.tick.map(|every| Tick { every, due: SystemClock::now() }),
             events: VecDeque::new(),
@@ -191,7 +196,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
     fn sleep(&self, until: Option<Instant>) {
         let hook_due = self.hooks.as_ref().and_then(Runner::due);
         let tick_due = self.tick.as_ref().map(|tick| tick.due);
-        let until = [until, hook_due, tick_due].into_iter().flatten().min();
+        let until = [until, hook_due, tick_due, self.looker.due()].into_iter().flatten().min();
         let timeout = until.map(|until| until - self.now());
         let readable = |descriptor| PollFd::new(descriptor, PollFlags::POLLIN);
         let mut descriptors = vec![readable(self.looker.answered())];
@@ -208,6 +213,9 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
     /// What is due beside the command.
     fn turn(&mut self) {
         let now = self.now();
+        if let Some(waited) = self.looker.overdue(now) {
+            (self.report)(UnixNotice::HeartbeatUnanswered { waited });
+        }
         if let Some(hooks) = &mut self.hooks {
             hooks.turn(now, &self.signals, &mut self.report);
             self.tree.spare(hooks.pid());
@@ -300,12 +308,17 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
         for (signal, sender) in Signals::take() {
             let event = match (signal, self.signals.hangup()) {
                 (Number::SIGCHLD, _) => continue,
-                (Number::SIGTERM, _) | (Number::SIGHUP, Hangup::Stop) => Event::Stop,
                 (Number::SIGINT, _) => Event::Interrupt,
-                (signal, _) => {
+                (Number::SIGHUP, Hangup::Forward)
+                | (Number::SIGQUIT | Number::SIGUSR1 | Number::SIGUSR2 | Number::SIGWINCH, _) => {
                     self.forward(signal);
                     continue;
                 }
+                (Number::SIGTSTP, _) => {
+                    self.suspend();
+                    continue;
+                }
+                _ => Event::Stop,
             };
             (self.report)(UnixNotice::Received { signal, sender });
             self.events.push_back(event);
@@ -341,22 +354,82 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
                     if let Protection::Guard(guard) = &mut self.protection
                         && guard.reaped(pid)
                     {
-                        (self.report)(UnixNotice::Unguarded { error: io::Error::other("it has ended") });
+                        // One that is killed again and again must not keep us from our work.
+                        let is_old = guard.age() >= Duration::from_secs(1);
+                        self.protection = Protection::Lost;
+                        (self.report)(UnixNotice::GuardLost);
+                        if is_old {
+                            self.guard_again();
+                        }
                     }
                     self.ended(pid, status);
                 }
                 Found::Stopped { pid, signal } => {
                     (self.report)(UnixNotice::Stopped { process: named(pid), signal });
+                    self.stopped(pid, signal);
                 }
                 Found::Continued { pid } => (self.report)(UnixNotice::Continued { pid }),
                 last @ (Found::Nothing | Found::NoChildren) => break last,
             }
         };
-        if let Main::Ended { run, .. } = self.main
-            && (last == Found::NoChildren || self.tree.is_empty())
+        if let Main::Ended { run, group } = self.main
+            && (last == Found::NoChildren || self.tree.is_empty(group))
         {
             self.main = Main::None;
             self.events.push_back(Event::Gone { run });
+        }
+    }
+
+    /// A main process that wants the terminal gets it, if we have it; one that is stopped by its keys stops us too.
+    fn stopped(&mut self, pid: i32, signal: i32) {
+        let Main::Alive { pid: main, .. } = &self.main else { return };
+        let main = *main;
+        if raw(main) != pid {
+            return;
+        }
+        if [Number::SIGTTIN as i32, Number::SIGTTOU as i32].contains(&signal) && self.terminal.lend(main) {
+            (self.report)(UnixNotice::TerminalLent { group: pid });
+            signal_group(pid, Number::SIGCONT);
+        } else if signal == Number::SIGTSTP as i32 && self.terminal == Terminal::Lent {
+            self.suspend();
+        }
+    }
+
+    /// Stops the command and this process, as the terminal's keys ask, until somebody continues us.
+    fn suspend(&mut self) {
+        let main = match &self.main {
+            Main::Alive { pid, .. } => Some(*pid),
+            Main::None | Main::Starting { .. } | Main::Ended { .. } => None,
+        };
+        (self.report)(UnixNotice::Suspended);
+        let had_terminal = main.is_some_and(|main| self.terminal.take_back(main));
+        main.into_iter().for_each(|main| signal_group(raw(main), Number::SIGTSTP));
+        // Nothing is lost if we cannot be stopped.
+        let _ = self.signals.suspend();
+        (self.report)(UnixNotice::Resumed);
+        if let (Some(main), true) = (main, had_terminal) {
+            self.terminal.lend(main);
+        }
+        main.into_iter().for_each(|main| signal_group(raw(main), Number::SIGCONT));
+    }
+
+    /// The terminal comes back with the end of the main process. One that ended by its keys was told to by a person.
+    fn take_terminal_back(&mut self, main: Pid, status: ExitStatus) {
+        const AFTER_SIGINT: [ExitStatus; 2] = [ExitStatus::Signal(2), ExitStatus::Code(128 + 2)];
+        if self.terminal.take_back(main) && AFTER_SIGINT.contains(&status) {
+            (self.report)(UnixNotice::Received { signal: Number::SIGINT, sender: 0 });
+            self.events.push_back(Event::Interrupt);
+        }
+    }
+
+    fn guard_again(&mut self) {
+        let (Protection::Lost, Some(mark)) = (&self.protection, self.mark) else { return };
+        match Guard::start(mark, self.notify.as_ref().map(Notify::place)) {
+            Ok(guard) => {
+                self.tree.ignore(guard.pid().unwrap_or_default());
+                self.protection = Protection::Guard(guard);
+            }
+            Err(error) => (self.report)(UnixNotice::Unguarded { error }),
         }
     }
 
@@ -370,6 +443,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
         if let Main::Alive { run, pid: main } = self.main
             && raw(main) == pid
         {
+            self.take_terminal_back(main, status);
             self.main = Main::Ended { run, group: pid };
             self.events.push_back(Event::Exited { run, status });
         }
@@ -386,6 +460,7 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
         self.take_answers();
         self.tree.begin();
         self.examiner.begin();
+        self.guard_again();
         let spawned = restarts_variable(restarts)
             .and_then(|restarts| self.image.spawn(&[restarts], &Birth::Command { mark: self.mark }, &self.signals));
         match spawned {
@@ -452,6 +527,11 @@ fn protect(mark: &io::Result<Mark>, socket: Option<&Place>) -> io::Result<Protec
         Ok(mark) => Ok(Protection::Guard(Guard::start(*mark, socket)?)),
         Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
     }
+}
+
+/// A group whose leader is not reaped; that it may be gone is nothing to tell.
+fn signal_group(group: i32, signal: Number) {
+    let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), signal);
 }
 
 fn named(pid: i32) -> Named {

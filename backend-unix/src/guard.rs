@@ -3,7 +3,7 @@
 //! The main process dies with the supervisor by its parent-death signal, but that is not inherited. So the guard, forked
 //! at the start, reads a pipe whose other end only the supervisor holds. As long as all is well it sleeps, until the
 //! supervisor ends it. If the pipe ends before, it kills whatever bears the mark of this supervisor, and the children
-//! of those.
+//! of those. It bears no mark itself.
 
 use crate::mark::Mark;
 use crate::notify::Place;
@@ -24,12 +24,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two passes.
 const PAUSE: Duration = Duration::from_millis(5);
 /// A process may be missed by one pass, forked behind its back by another that died at once.
-const EMPTY_PASSES: u32 = 2;
+const QUIET_PASSES: u32 = 2;
 
 /// The supervisor's end of it.
 pub(crate) struct Guard {
     process: Life,
     alarm: OwnedFd,
+    started: Instant,
 }
 
 /// The guard's process.
@@ -51,10 +52,12 @@ impl Guard {
         match unsafe { fork()? } {
             ForkResult::Parent { child } => {
                 let pid = Pid::from_raw(child.as_raw()).expect("the pid of a child is positive");
-                Ok(Guard { process: Life::Child(pid), alarm })
+                Ok(Guard { process: Life::Child(pid), alarm, started: Instant::now() })
             }
             ForkResult::Child => {
                 stand_apart(ear.as_raw_fd());
+                // Lest the guard of a supervisor above ends this one before its work is done.
+                let _ = Mark::clear();
                 // A byte, or the end of the pipe: the supervisor panics, or it is gone.
                 let _ = retry_on_intr(|| read(&ear, &mut [0; 1]));
                 clear(mark);
@@ -62,6 +65,19 @@ impl Guard {
                 // SAFETY: _exit(2) runs no destructor and no exit handler of the parent.
                 unsafe { libc::_exit(0) }
             }
+        }
+    }
+
+    /// How long it has been there.
+    pub fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Its process, unless that is reaped.
+    pub fn pid(&self) -> Option<i32> {
+        match self.process {
+            Life::Child(pid) => Some(pid.as_raw_nonzero().get()),
+            Life::Reaped => None,
         }
     }
 
@@ -102,44 +118,108 @@ fn stand_apart(ear: RawFd) {
     }
 }
 
+/// Kills what is marked until nothing new has appeared for two passes.
 fn clear(mark: Mark) {
     let begun = Instant::now();
-    let mut marks = BTreeSet::from([mark, mark.of_hook()]);
-    let mut empty_passes = 0;
-    while empty_passes < EMPTY_PASSES && begun.elapsed() < PATIENCE {
-        let members = members(&mut marks);
-        empty_passes = if members.is_empty() { empty_passes + 1 } else { 0 };
-        for process in &members {
-            // It is gone, or it belongs to another user; the next pass will tell.
-            let _ = process.signal(Signal::SIGKILL);
+    let mut search =
+        Search { marks: BTreeSet::from([mark, mark.of_hook()]), members: BTreeSet::new(), others: BTreeSet::new() };
+    let mut quiet_passes = 0;
+    while quiet_passes < QUIET_PASSES && begun.elapsed() < PATIENCE {
+        match search.pass() {
+            // What forks and exits faster than one can look is only caught by looking again at once.
+            Pass::News => {
+                quiet_passes = 0;
+                std::thread::yield_now();
+            }
+            Pass::Dying => {
+                quiet_passes = 0;
+                std::thread::sleep(PAUSE);
+            }
+            Pass::Quiet => {
+                quiet_passes += 1;
+                search.others.clear();
+                std::thread::sleep(PAUSE);
+            }
         }
-        std::thread::sleep(PAUSE);
     }
 }
 
-/// All that is marked or has a marked parent. Any of them may be a supervisor, so that its mark counts from now on.
-fn members(marks: &mut BTreeSet<Mark>) -> Vec<Process> {
-    let own = getpid().as_raw_nonzero().get();
-    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()).filter(|&pid| pid != own);
-    let alive = pids.filter_map(Process::read).filter(Process::is_alive);
-    let mut others: Vec<_> = alive.map(|process| (Mark::on(process.pid), process)).collect();
-    let mut members = Vec::new();
-    let mut known = BTreeSet::new();
-    loop {
-        let is_member = |(mark, process): &(Option<Mark>, Process)| {
-            mark.is_some_and(|mark| marks.contains(&mark)) || known.contains(&process.parent)
-        };
-        let (news, rest): (Vec<_>, Vec<_>) = others.into_iter().partition(is_member);
-        if news.is_empty() {
-            return members;
+/// The search for what is to be killed.
+struct Search {
+    /// Of this supervisor, and of all that it started: any of them may be a supervisor.
+    marks: BTreeSet<Mark>,
+    members: BTreeSet<i32>,
+    /// Looked at, and found to be none of ours.
+    others: BTreeSet<i32>,
+}
+
+/// What a pass over all processes found.
+enum Pass {
+    /// Members, or processes that were gone before they could be looked at.
+    News,
+    /// Only some that were killed before.
+    Dying,
+    /// Nothing.
+    Quiet,
+}
+
+impl Search {
+    fn pass(&mut self) -> Pass {
+        let own = getpid().as_raw_nonzero().get();
+        let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        // The latest first: they are the likeliest to be gone soon.
+        let mut pids: Vec<_> = pids.filter(|pid| *pid != own && !self.others.contains(pid)).collect();
+        pids.sort_unstable_by(|a, b| b.cmp(a));
+        let known = self.members.len();
+        let mut has_missed = false;
+        let mut rest = Vec::new();
+        for pid in pids {
+            let is_member = self.members.contains(&pid);
+            match Process::read(pid).filter(Process::is_alive) {
+                Some(process) => match Mark::on(pid) {
+                    Some(mark) if self.marks.contains(&mark) => self.kill(&process),
+                    mark => rest.push((mark, process)),
+                },
+                None => {
+                    has_missed |= !is_member;
+                    self.members.remove(&pid);
+                    // A zombie starts nothing, and is none of ours any more.
+                    self.others.insert(pid);
+                }
+            }
         }
-        for (_, process) in news {
-            known.insert(process.pid);
-            let mark = Mark::made_by(&process);
-            marks.extend([mark, mark.of_hook()]);
-            members.push(process);
+        self.kill_relatives(rest);
+        let is_alive = |pid: &i32| Process::read(*pid).is_some_and(|process| process.is_alive());
+        if has_missed || self.members.len() > known {
+            Pass::News
+        } else if self.members.iter().any(is_alive) {
+            Pass::Dying
+        } else {
+            Pass::Quiet
         }
-        others = rest;
+    }
+
+    fn kill(&mut self, process: &Process) {
+        // It is gone, or it belongs to another user; the next pass will tell.
+        let _ = process.signal(Signal::SIGKILL);
+        let mark = Mark::made_by(process);
+        self.marks.extend([mark, mark.of_hook()]);
+        self.members.insert(process.pid);
+    }
+
+    /// Those that a member has marked, and the children of members.
+    fn kill_relatives(&mut self, mut rest: Vec<(Option<Mark>, Process)>) {
+        loop {
+            let (relatives, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(mark, process)| {
+                mark.is_some_and(|mark| self.marks.contains(&mark)) || self.members.contains(&process.parent)
+            });
+            if relatives.is_empty() {
+                self.others.extend(others.iter().map(|(_, process)| process.pid));
+                return;
+            }
+            relatives.iter().for_each(|(_, process)| self.kill(process));
+            rest = others;
+        }
     }
 }

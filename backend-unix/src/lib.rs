@@ -22,6 +22,7 @@ mod process;
 mod reap;
 mod signals;
 mod spawn;
+mod terminal;
 mod tree;
 
 pub use autopsy::Examined;

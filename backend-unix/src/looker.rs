@@ -10,10 +10,12 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant as Clock};
-use supervisor_core::{Observation, RunId};
+use supervisor_core::{Instant, Observation, RunId};
 
 /// A start waits no longer than this for a look at what is there before it.
-const START_WAITS: Duration = Duration::from_secs(1);
+const START_WAITS: Duration = Duration::from_millis(250);
+/// A look that takes longer is told of.
+const WORTH_TELLING: Duration = Duration::from_secs(1);
 /// More than a look needs.
 const STACK: usize = 128 * 1024;
 
@@ -26,6 +28,15 @@ pub(crate) struct Looker {
     thread: Thread,
     /// Questions without an answer so far.
     open: usize,
+    silence: Silence,
+}
+
+/// Of the file system.
+enum Silence {
+    None,
+    Since(Instant),
+    /// It has been told of.
+    Told,
 }
 
 /// What an answer says.
@@ -83,7 +94,7 @@ impl Looker {
         let answered = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let heartbeat = Mutex::new(Heartbeat::new(path, SystemClock));
         let eye = Arc::new(Eye { heartbeat, answers: sender, answered });
-        Ok(Looker { eye, answers, early: VecDeque::new(), thread: Thread::NotStarted, open: 0 })
+        Ok(Looker { eye, answers, early: VecDeque::new(), thread: Thread::NotStarted, open: 0, silence: Silence::None })
     }
 
     /// Readable when there is an answer to take.
@@ -114,10 +125,35 @@ impl Looker {
         let _ = rustix::io::read(&self.eye.answered, &mut [0; 8]);
         let answer = self.early.pop_front().or_else(|| self.answers.try_recv().ok());
         self.open -= usize::from(answer.is_some());
+        if answer.is_some() {
+            self.silence = if self.open > 0 { Silence::Since(SystemClock::now()) } else { Silence::None };
+        }
         answer
     }
 
+    /// When an answer will have been waited for too long.
+    pub fn due(&self) -> Option<Instant> {
+        match self.silence {
+            Silence::Since(since) => Some(since + WORTH_TELLING),
+            Silence::None | Silence::Told => None,
+        }
+    }
+
+    /// For how long an answer has been waited for, told once if that is too long.
+    pub fn overdue(&mut self, now: Instant) -> Option<Duration> {
+        match self.silence {
+            Silence::Since(since) if now - since >= WORTH_TELLING => {
+                self.silence = Silence::Told;
+                Some(now - since)
+            }
+            Silence::None | Silence::Since(_) | Silence::Told => None,
+        }
+    }
+
     fn ask(&mut self, question: Question) {
+        if let Silence::None = self.silence {
+            self.silence = Silence::Since(SystemClock::now());
+        }
         self.open += 1;
         if let Thread::NotStarted = self.thread {
             self.start_thread();

@@ -59,6 +59,11 @@ impl Mark {
     pub fn set(self) -> Result<(), Errno> {
         setrlimit(Resource::Rttime, Rlimit { current: Some(self.0), maximum: None })
     }
+
+    /// Takes any mark off this process.
+    pub fn clear() -> Result<(), Errno> {
+        setrlimit(Resource::Rttime, Rlimit { current: None, maximum: None })
+    }
 }
 
 #[cfg(test)]

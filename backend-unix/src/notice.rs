@@ -3,6 +3,7 @@
 use crate::autopsy::Examined;
 use nix::sys::signal::Signal;
 use std::io;
+use std::time::Duration;
 
 /// Something that happened to processes, signals or the heartbeat file.
 #[derive(Debug)]
@@ -49,6 +50,20 @@ pub enum UnixNotice {
         /// Which.
         pid: i32,
     },
+    /// The command reads or sets the terminal from the background, and is given it.
+    TerminalLent {
+        /// The command's process group.
+        group: i32,
+    },
+    /// The supervisor is stopped from the terminal, and its command with it.
+    Suspended,
+    /// Both go on.
+    Resumed,
+    /// The file system of the heartbeat file does not answer, so that no hang is found. Told once until it does.
+    HeartbeatUnanswered {
+        /// For how long so far.
+        waited: Duration,
+    },
     /// The heartbeat file cannot be looked at, which counts as silence. Told once until it can be again.
     HeartbeatUnreadable {
         /// Why.
@@ -81,6 +96,8 @@ pub enum UnixNotice {
     },
     /// The loop turns: told as often as [`Config::tick`](crate::Config::tick) says.
     Tick,
+    /// The guard has ended, by whatever hand. Another takes its place, at the latest with the next run.
+    GuardLost,
     /// There is no guard, so that what the command starts lives on if this process is killed. Told once.
     Unguarded {
         /// Why.

@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, ppoll};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, sigaction};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, raise, sigaction};
 use nix::sys::time::TimeSpec;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
@@ -11,9 +11,18 @@ use std::time::Duration;
 
 /// What the supervisor listens to. In this order signals that come together are taken: a polite request to stop
 /// after an urgent one, so that the two together do not mean "stop at once".
-const HEARD: [Signal; 8] = [
+const HEARD: [Signal; 16] = [
     Signal::SIGINT,
     Signal::SIGTERM,
+    // Nobody sends these for a purpose, but all of them would end the supervisor without a word.
+    Signal::SIGALRM,
+    Signal::SIGVTALRM,
+    Signal::SIGPROF,
+    Signal::SIGIO,
+    Signal::SIGPWR,
+    Signal::SIGSTKFLT,
+    Signal::SIGXCPU,
+    Signal::SIGTSTP,
     Signal::SIGHUP,
     Signal::SIGQUIT,
     Signal::SIGUSR1,
@@ -22,8 +31,8 @@ const HEARD: [Signal; 8] = [
     Signal::SIGCHLD,
 ];
 
-/// What would stop or end the supervisor for writing its log.
-const IGNORED: [Signal; 2] = [Signal::SIGPIPE, Signal::SIGTTOU];
+/// What would stop or end the supervisor for writing its log, or for passing the terminal on.
+const IGNORED: [Signal; 3] = [Signal::SIGPIPE, Signal::SIGTTOU, Signal::SIGXFSZ];
 
 /// How often each signal came and was not taken yet, by number.
 static PENDING: [AtomicU32; 32] = [const { AtomicU32::new(0) }; 32];
@@ -89,7 +98,13 @@ impl Signals {
         for (signals, action) in [(&HEARD[..], noting), (&IGNORED[..], ignoring)] {
             for &signal in signals {
                 // SAFETY: `note` does nothing but atomic stores, which is allowed in a handler.
-                original_actions.push((signal, original(signal, unsafe { sigaction(signal, &action)? })));
+                let found = unsafe { sigaction(signal, &action)? };
+                if signal == Signal::SIGTSTP && matches!(found.handler(), SigHandler::SigIgn) {
+                    // Whoever started us does not want us to be stopped from a terminal.
+                    // SAFETY: as above.
+                    unsafe { sigaction(signal, &ignoring)? };
+                }
+                original_actions.push((signal, original(signal, found)));
             }
         }
         let mut waiting_mask = original_mask;
@@ -129,6 +144,24 @@ impl Signals {
             let sender = SENDER[index].load(Ordering::Relaxed);
             (0..times).map(move |_| (signal, sender))
         })
+    }
+
+    /// Stops this process, as SIGTSTP asks, and returns when it goes on.
+    ///
+    /// # Errors
+    /// Those of sigaction(2) and pthread_sigmask(3).
+    pub(crate) fn suspend(&self) -> nix::Result<()> {
+        let stopping = [Signal::SIGTSTP].into_iter().collect();
+        let by_default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+        // SAFETY: the default action is no handler that could be misused.
+        let noting = unsafe { sigaction(Signal::SIGTSTP, &by_default)? };
+        // The kernel passes it over where nobody would ever continue us: in an orphaned process group.
+        raise(Signal::SIGTSTP)?;
+        pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&stopping), None)?;
+        pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&stopping), None)?;
+        // SAFETY: it is `note` again, which does nothing but atomic stores.
+        unsafe { sigaction(Signal::SIGTSTP, &noting)? };
+        Ok(())
     }
 
     /// In a new child: gives it the mask and dispositions that the supervisor was started with.

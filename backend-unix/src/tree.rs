@@ -66,14 +66,23 @@ impl Tree {
         self.strangers.remove(&pid);
     }
 
+    /// A child that is none of the run's.
+    pub fn ignore(&mut self, child: i32) {
+        self.strangers.insert(child);
+    }
+
     /// Tells which child is the current hook.
     pub fn spare(&mut self, hook: Option<i32>) {
         self.hooks.pid = hook;
     }
 
-    /// Whether no child is left that belongs to the run. Where nobody sees processes, nobody can tell.
-    pub fn is_empty(&self) -> bool {
-        self.proc == Proc::Visible && self.children().is_empty()
+    /// Whether nothing is left of a run whose main process led this group. Where nobody sees processes, the group is
+    /// all that can be told.
+    pub fn is_empty(&self, group: i32) -> bool {
+        match self.proc {
+            Proc::Visible => self.children().is_empty(),
+            Proc::Hidden => killpg(nix::unistd::Pid::from_raw(group), None) == Err(nix::errno::Errno::ESRCH),
+        }
     }
 
     /// Whether a living process belongs to the run, as its parents tell.
@@ -96,12 +105,9 @@ impl Tree {
                 signal_group(pid, signal, report);
                 self.kill_descendants(Some(pid), report);
             }
-            (Signal::SIGKILL, Leader::Gone(group)) => {
-                if self.proc == Proc::Hidden {
-                    signal_group(group, signal, report);
-                }
-                self.kill_descendants(None, report);
-            }
+            // Nobody sees who is left; so the group, which is not empty yet.
+            (_, Leader::Gone(group)) if self.proc == Proc::Hidden => signal_group(group, signal, report),
+            (Signal::SIGKILL, Leader::Gone(_)) => self.kill_descendants(None, report),
             (_, Leader::Alive(pid)) => {
                 let members: Vec<_> = self.descendants().into_iter().filter(|process| process.group == pid).collect();
                 self.sent.extend(members.iter().map(|process| (process.pid, signal)));

@@ -16,6 +16,7 @@ pub mod trace;
 mod values;
 mod words;
 
+use logging::Log;
 use manager::Manager;
 use options::{Request, Settings};
 use publish::Published;
@@ -81,7 +82,7 @@ fn refuse(code: u8, message: &str) -> ExitCode {
 fn supervise(settings: Settings, signals: Signals) -> Result<ExitCode, String> {
     let cannot_work = |error: std::io::Error| format!("cannot work: {error}");
     let log = logging::start(settings.verbosity, settings.format);
-    let reporter = Shared(Rc::new(RefCell::new(Reporter::new(&settings, sinks(&settings)?))));
+    let reporter = Shared(Rc::new(RefCell::new(Reporter::new(&settings, sinks(&settings, log)?))));
     let Settings { policy, backend, .. } = settings;
     let of_backend = reporter.clone();
     let mut backend = UnixBackend::new(backend, signals, move |notice| of_backend.0.borrow_mut().backend(&notice))
@@ -89,12 +90,11 @@ fn supervise(settings: Settings, signals: Signals) -> Result<ExitCode, String> {
     let outcome = supervisor_core::run(policy, &mut backend, reporter.clone());
     backend.finish();
     reporter.0.borrow().flush();
-    log.flush();
     Ok(ExitCode::from(exit_code::of(outcome)))
 }
 
 /// Whoever wants to know what happens.
-fn sinks(settings: &Settings) -> Result<Sinks, String> {
+fn sinks(settings: &Settings, log: Log) -> Result<Sinks, String> {
     let format = settings.format;
     let status = Status::new(settings.policy.max_restarts);
     let mut files = Vec::new();
@@ -112,6 +112,7 @@ fn sinks(settings: &Settings) -> Result<Sinks, String> {
     let manager = Manager::find().and_then(|found| found.map_err(|error| sinks::manager_is_deaf(format, &error)).ok());
     Ok(Sinks {
         format,
+        log,
         status,
         files,
         written: Instant::now(),

@@ -14,8 +14,9 @@ use std::time::Duration;
 /// Lines that wait for a slow reader; more are dropped, and counted.
 const MOST_LINES: usize = 512;
 
-/// How long the last lines may take at the end.
+/// How long the last lines may take at the end, if standard error takes any, and if it does not just now.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+const LAST_CHANCE: Duration = Duration::from_millis(50);
 
 /// How much is logged where `RUST_LOG` is not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +149,8 @@ impl Log {
             self.write_without_waiting();
         }
         let busy = |queue: &mut Queue| !queue.lines.is_empty() || queue.writer == Writer::Writing;
-        drop(changed.wait_timeout_while(self.queue(), LAST_WORDS, busy));
+        let patience = if is_writable() { LAST_WORDS } else { LAST_CHANCE };
+        drop(changed.wait_timeout_while(self.queue(), patience, busy));
     }
 
     /// A thread is started with the first line. Where there is none to be had, lines wait until there is.
@@ -177,9 +179,8 @@ impl Log {
 
     /// Writes what standard error takes at once.
     fn write_without_waiting(&self) {
-        let is_writable = || poll(&mut [PollFd::new(&io::stderr(), PollFlags::OUT)], Some(&Timespec::default()));
         while let Some(line) = self.queue().lines.pop_front() {
-            if is_writable() != Ok(1) || write_to_stderr(&line.text).is_err() {
+            if !is_writable() || write_to_stderr(&line.text).is_err() {
                 break;
             }
         }
@@ -234,6 +235,11 @@ impl Write for Log {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Whether standard error takes something at once.
+fn is_writable() -> bool {
+    poll(&mut [PollFd::new(&io::stderr(), PollFlags::OUT)], Some(&Timespec::default())) == Ok(1)
 }
 
 /// Standard error is shared with the command, which may have made it non-blocking: then waits for room.

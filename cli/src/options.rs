@@ -359,7 +359,7 @@ fn is_directory(path: &Path) -> bool {
     let look = move || teller.send(path.is_dir()).unwrap_or_default();
     // Without a thread the question stays open; it is not worth failing for.
     let asked = std::thread::Builder::new().spawn(look).is_ok();
-    asked && told.recv_timeout(Duration::from_secs(1)).unwrap_or(false)
+    asked && told.recv_timeout(Duration::from_millis(250)).unwrap_or(false)
 }
 
 /// What tells the random stretches of this supervisor from those of others.

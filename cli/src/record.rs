@@ -164,6 +164,12 @@ pub enum Fact {
     ProcessContinued {
         pid: i32,
     },
+    TerminalLent {
+        group: i32,
+    },
+    Suspended,
+    Resumed,
+    GuardReplaced,
     LogLinesLost {
         lines: u64,
     },

@@ -9,6 +9,7 @@ use log::Level;
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 use supervisor_backend_unix::{Examined, Signal, Target, UnixNotice};
@@ -24,6 +25,7 @@ pub struct Reporter {
     grace_period: Duration,
     limit: Limit,
     ceiling: Option<Duration>,
+    heartbeat_file: PathBuf,
     /// The main process of the current run.
     pid: u32,
     condition: Condition,
@@ -50,6 +52,7 @@ impl Reporter {
             grace_period: settings.policy.grace_period,
             limit: settings.policy.max_restarts,
             ceiling: settings.policy.backoff.ceiling,
+            heartbeat_file: settings.backend.heartbeat_file.clone(),
             pid: 0,
             condition: Condition::Going,
             sinks,
@@ -250,10 +253,36 @@ impl Reporter {
                 let words = format!("status of pid {}: {text}", self.pid);
                 self.tell(Level::Info, &Fact::Status { text: text.clone() }, format_args!("{words}"));
             }
-            UnixNotice::HeartbeatUnreadable { error } => self.trouble(
-                "heartbeat_file",
-                error,
-                format_args!("cannot look at the heartbeat file, which counts as silence: {error}"),
+            UnixNotice::TerminalLent { group } => self.tell(
+                Level::Info,
+                &Fact::TerminalLent { group: *group },
+                format_args!("the terminal is lent to process group {group}, until pid {group} ends"),
+            ),
+            UnixNotice::Suspended => {
+                self.tell(Level::Info, &Fact::Suspended, format_args!("stopped from the terminal, the command too"));
+                // Whoever stopped us wants to read it now.
+                self.sinks.flush();
+            }
+            UnixNotice::Resumed => self.tell(Level::Info, &Fact::Resumed, format_args!("goes on, the command too")),
+            UnixNotice::HeartbeatUnreadable { error } => {
+                let path = self.heartbeat_file.display();
+                let words = format!("cannot look at the heartbeat file {path}, which counts as silence: {error}");
+                self.trouble("heartbeat_file", error, format_args!("{words}"));
+            }
+            UnixNotice::HeartbeatUnanswered { waited } => {
+                let (path, waited) = (self.heartbeat_file.display(), Seconds(*waited));
+                let words =
+                    format!("the file system of {path} does not answer for {waited}; until it does, no hang is found");
+                let error = io::Error::from(io::ErrorKind::TimedOut);
+                self.trouble("heartbeat_file", &error, format_args!("{words}"));
+            }
+            UnixNotice::GuardLost => self.tell(
+                Level::Warn,
+                &Fact::GuardReplaced,
+                format_args!(
+                    "the guard, which clears the command's processes if the supervisor is killed, was killed itself; \
+                     another takes its place"
+                ),
             ),
             UnixNotice::ProcessesInvisible { error } => self.trouble(
                 "proc",
@@ -263,7 +292,9 @@ impl Reporter {
             UnixNotice::Unguarded { error } => self.trouble(
                 "guard",
                 error,
-                format_args!("if the supervisor is killed, what the command started may live on: no guard: {error}"),
+                format_args!(
+                    "there is no guard: should the supervisor be killed, what the command started may live on: {error}"
+                ),
             ),
             UnixNotice::HookFailed { error } => {
                 self.trouble(record::HOOK, error, format_args!("--on-event: {error}"));

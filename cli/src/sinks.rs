@@ -1,6 +1,6 @@
 //! Who wants to know what happens: the log, the status and metrics files, hooks. One that fails never delays another.
 
-use crate::logging::{self, Format};
+use crate::logging::{self, Format, Log};
 use crate::manager::Manager;
 use crate::metrics;
 use crate::publish::Published;
@@ -19,6 +19,7 @@ const SELDOM: Duration = Duration::from_secs(1);
 
 pub struct Sinks {
     pub format: Format,
+    pub log: Log,
     pub status: Status,
     pub files: Vec<(Published, Form)>,
     pub written: Clock,
@@ -112,6 +113,7 @@ impl Sinks {
     /// Waits until all is written, but not for long.
     pub fn flush(&self) {
         self.files.iter().for_each(|(file, _)| file.flush());
+        self.log.flush();
     }
 
     /// What the service manager is to know.

@@ -1,6 +1,6 @@
 //! How things are put to people.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::io;
 use std::time::Duration;
 use supervisor_backend_unix::{Examined, Named, Signal, Target};
@@ -107,8 +107,20 @@ impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.name.as_str() {
             "" => write!(f, "pid {}", self.0.pid),
-            name => write!(f, "pid {} ({name})", self.0.pid),
+            name => write!(f, "pid {} ({})", self.0.pid, Harmless(name)),
         }
+    }
+}
+
+/// A name that a program has chosen for itself: it must not look like a line of ours, or play with the terminal.
+struct Harmless<'a>(&'a str);
+
+impl fmt::Display for Harmless<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|character| match character.is_control() {
+            true => write!(f, "{}", character.escape_default()),
+            false => f.write_char(character),
+        })
     }
 }
 

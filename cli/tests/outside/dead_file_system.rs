@@ -44,7 +44,9 @@ fn an_exit_is_noticed() {
         return;
     };
     supervised.wait_for_line("started");
-    assert_eq!(supervised.end().code, Some(3));
+    supervised.wait_for_line("dead/heartbeat.txt does not answer");
+    let end = supervised.end();
+    assert_eq!((end.code, end.count("does not answer")), (Some(3), 1), "{}", end.log);
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn a_guard_that_is_stopped_or_killed_changes_nothing() {
         let guard = children.split_whitespace().map(|pid| pid.parse().unwrap()).find(|&pid| pid != command).unwrap();
         signal(guard, signal_name);
         if signal_name == "KILL" {
-            supervised.wait_for_line("no guard: it has ended");
+            supervised.wait_for_line("the guard, which clears");
         }
         supervised.signal("TERM");
         supervised.end().assert_code(0);

@@ -17,4 +17,5 @@ mod signals;
 mod sockets;
 mod stop;
 mod support;
+mod terminal;
 mod usage;

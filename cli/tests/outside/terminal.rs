@@ -1,0 +1,213 @@
+//! A person at a real terminal: a shell with job control on a pseudo-terminal, and what is typed there.
+
+use crate::support::{PATIENCE, Place, is_alive, state, wait_for_file, wait_until};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::{Child, Command};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
+
+struct Terminal {
+    keys: File,
+    screen: Receiver<Vec<u8>>,
+    shown: String,
+    shell: Child,
+}
+
+impl Terminal {
+    /// A shell in a session of its own, with its folder in `place`.
+    fn new(place: &Place) -> Terminal {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let slave = File::from(open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap());
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", "env", "--default-signal", "PS1=$ ", "sh", "-i"]).current_dir(place.path(""));
+        command.env("S", env!("CARGO_BIN_EXE_supervisor")).env_remove("RUST_LOG").env_remove("ENV");
+        command.stdin(slave.try_clone().unwrap()).stdout(slave.try_clone().unwrap()).stderr(slave);
+        let shell = command.spawn().unwrap();
+        drop(command);
+        let keys = File::from(master);
+        let mut reader = keys.try_clone().unwrap();
+        let (sender, screen) = channel();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            // A terminal that nobody has open any more ends in an error.
+            while let Ok(length @ 1..) = reader.read(&mut bytes) {
+                if sender.send(bytes[..length].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Terminal { keys, screen, shown: String::new(), shell }
+    }
+
+    fn types(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Waits until these words are shown, after whatever was waited for before.
+    #[track_caller]
+    fn shows(&mut self, words: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.shown.contains(words) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.screen.recv_timeout(left) {
+                Ok(bytes) => self.shown += &String::from_utf8_lossy(&bytes),
+                Err(error) => panic!("{words:?} is not shown ({error}), but: {}", self.shown),
+            }
+        }
+        let (before, after) = self.shown.split_once(words).unwrap();
+        let (before, after) = (before.to_owned(), after.to_owned());
+        self.shown = after;
+        before
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // The terminal hangs up.
+        let _ = self.shell.kill();
+        let _ = self.shell.wait();
+    }
+}
+
+/// Supervises a command without a heartbeat, and tells the exit code of the supervisor when it is over.
+fn supervise(terminal: &mut Terminal, script: &str) {
+    terminal.types(&format!("$S --no-heartbeat --backoff-factor 0 {script}; echo code=$?\r"));
+}
+
+const CTRL_C: &str = "\x03";
+const CTRL_Z: &str = "\x1a";
+
+#[test]
+fn ctrl_c_stops_the_command_politely() {
+    let place = Place::new();
+    let mut terminal = Terminal::new(&place);
+    supervise(&mut terminal, "sh -c 'trap \"echo asked; exit 0\" TERM; echo up; while :; do sleep 0.01; done'");
+    terminal.shows("up\r\n");
+    terminal.types(CTRL_C);
+    terminal.shows("got SIGINT");
+    terminal.shows("asked");
+    terminal.shows("code=0\r");
+}
+
+#[test]
+fn a_command_may_read_the_terminal() {
+    let place = Place::new();
+    let mut terminal = Terminal::new(&place);
+    supervise(&mut terminal, "sh -c 'read x; echo \"it was <$x>\"'");
+    terminal.shows("is stopped by SIGTTIN");
+    terminal.shows("the terminal is lent");
+    terminal.types("hello\r");
+    terminal.shows("it was <hello>");
+    terminal.shows("code=0\r");
+    // The shell has it back.
+    terminal.types("echo again=$?\r");
+    terminal.shows("again=0\r");
+}
+
+#[test]
+fn ctrl_c_stops_a_command_that_has_the_terminal() {
+    let place = Place::new();
+    let mut terminal = Terminal::new(&place);
+    supervise(&mut terminal, "sh -c 'while read x; do echo \"<$x>\"; done'");
+    terminal.shows("the terminal is lent");
+    terminal.types("hello\r");
+    terminal.shows("<hello>\r\n");
+    terminal.types(CTRL_C);
+    terminal.shows("stopping");
+    terminal.shows("code=0\r");
+}
+
+#[test]
+fn every_run_gets_the_terminal_that_reads_it() {
+    let place = Place::new();
+    let mut terminal = Terminal::new(&place);
+    supervise(&mut terminal, "sh -c 'read x; echo got-$x; exit $x'");
+    for code in ["3", "4", "0"] {
+        terminal.shows("the terminal is lent");
+        terminal.types(&format!("{code}\r"));
+        terminal.shows(&format!("got-{code}"));
+    }
+    terminal.shows("code=0\r");
+}
+
+#[test]
+fn ctrl_z_stops_both_and_fg_continues_both() {
+    let place = Place::new();
+    let mut terminal = Terminal::new(&place);
+    supervise(&mut terminal, "sh -c 'echo $$ > pid; exec sleep 1000'");
+    let command: i32 = wait_for_file(&place.path("pid")).parse().unwrap();
+    terminal.types(CTRL_Z);
+    terminal.shows("stopped from the terminal");
+    wait_until("the command is stopped", || state(command) == Some('T'));
+    terminal.types("fg\r");
+    terminal.shows("goes on");
+    wait_until("the command goes on", || state(command).is_some_and(|state| state != 'T'));
+    terminal.types(CTRL_C);
+    terminal.shows("stopping");
+}
+
+#[test]
+fn ctrl_z_works_while_the_command_has_the_terminal() {
+    let place = Place::new();
+    let mut terminal = Terminal::new(&place);
+    supervise(&mut terminal, "sh -c 'while read x; do echo \"<$x>\"; done'");
+    terminal.shows("the terminal is lent");
+    terminal.types(CTRL_Z);
+    terminal.shows("stopped from the terminal");
+    terminal.types("echo $((40 + 2))nd\r");
+    terminal.shows("42nd\r\n");
+    terminal.types("fg\r");
+    terminal.shows("goes on");
+    terminal.types("hello\r");
+    terminal.shows("<hello>\r\n");
+    terminal.types(CTRL_C);
+    terminal.shows("stopping");
+}
+
+/// A healthy command is not taken for a hung one after a pause.
+#[test]
+fn a_pause_is_no_hang() {
+    let place = Place::new();
+    let mut terminal = Terminal::new(&place);
+    let script = "sh -c 'while :; do date > heartbeat.txt; sleep 0.05; done'";
+    terminal.types(&format!("$S --timeout 1 --max-restarts 0 {script}; echo code=$?\r"));
+    terminal.shows("started sh");
+    terminal.types(CTRL_Z);
+    terminal.shows("stopped from the terminal");
+    let paused = Instant::now();
+    wait_until("more than a timeout is over", || paused.elapsed().as_secs_f64() > 2.5);
+    terminal.types("fg\r");
+    terminal.shows("goes on");
+    let resumed = Instant::now();
+    wait_until("two timeouts are over", || resumed.elapsed().as_secs_f64() > 2.0);
+    terminal.types(CTRL_C);
+    let before = terminal.shows("got SIGINT");
+    assert!(!before.contains("hung"), "{before}");
+}
+
+#[test]
+fn a_terminal_that_hangs_up_stops_all() {
+    let place = Place::new();
+    let mut terminal = Terminal::new(&place);
+    supervise(&mut terminal, "sh -c 'trap \"\" HUP; echo $$ > pid; while :; do sleep 0.01; done'");
+    let command: i32 = wait_for_file(&place.path("pid")).parse().unwrap();
+    drop(terminal);
+    wait_until("the command is gone", || !is_alive(command));
+}
+
+/// In the background nobody has the terminal to lend.
+#[test]
+fn in_the_background_reading_is_named_and_waits() {
+    let place = Place::new();
+    let mut terminal = Terminal::new(&place);
+    terminal.types("$S --no-heartbeat cat &\r");
+    terminal.shows("is stopped by SIGTTIN: it reads the terminal from the background");
+    terminal.types("kill %1; wait %1; echo code=$?\r");
+    terminal.shows("code=0\r");
+}
