@@ -18,6 +18,7 @@ mod words;
 
 use logging::Log;
 use manager::Manager;
+pub use options::parser;
 use options::{Request, Settings};
 use publish::Published;
 use report::{Reporter, Shared};

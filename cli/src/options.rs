@@ -30,10 +30,11 @@ use supervisor_core::{Backoff, Jitter, Limit, Policy, Restart, Watchdog};
     args_override_self = true,
     override_usage = "supervisor [OPTIONS] [--] <COMMAND> [ARGS]...",
     after_help = "Every option can also be set by an environment variable, such as SUPERVISOR_TIMEOUT=30 for \
-                  --timeout 30;\nthe command line wins. RUST_LOG, where it is set, decides what is logged, as in RUST_LOG=debug.\n\n\
+                  --timeout 30; the command line wins. RUST_LOG, where it is set, decides what is logged, as in \
+                  RUST_LOG=debug.\n\n\
                   Exit codes: 0 finished or stopped; the command's own or 128 + signal when giving up, 124 after a \
-                  hang;\n125 the supervisor cannot work; 126 or 127 the command cannot be started or found; 137 the \
-                  command had to\nbe killed when stopping; 2 wrong usage."
+                  hang; 125 the supervisor cannot work; 126 or 127 the command cannot be started or found; 137 the \
+                  command had to be killed when stopping; 2 wrong usage."
 )]
 struct Options {
     /// Longest silence of the heartbeat file before the command counts as hung
@@ -54,6 +55,10 @@ struct Options {
     #[arg(long, action = ArgAction::SetTrue, value_parser = OsStringValueParser::new().try_map(values::switch), help_heading = HEALTH)]
     no_heartbeat: bool,
 
+    /// The command may also speak the sd_notify protocol of systemd, its watchdog included
+    #[arg(long, action = ArgAction::SetTrue, value_parser = OsStringValueParser::new().try_map(values::switch), help_heading = HEALTH)]
+    notify: bool,
+
     /// Wait between asking the command to leave and killing it
     #[arg(long, value_name = "SECONDS", default_value = "5", help_heading = STOPPING)]
     #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::seconds))]
@@ -63,10 +68,6 @@ struct Options {
     #[arg(long, value_name = "SIGNAL", default_value = "TERM", help_heading = STOPPING)]
     #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::signal))]
     stop_signal: Signal,
-
-    /// The command may also speak the sd_notify protocol of systemd, its watchdog included
-    #[arg(long, action = ArgAction::SetTrue, value_parser = OsStringValueParser::new().try_map(values::switch), help_heading = HEALTH)]
-    notify: bool,
 
     /// What a hung command gets instead, such as QUIT for a stack dump [default: the stop signal]
     #[arg(long, value_name = "SIGNAL", help_heading = STOPPING)]
@@ -180,6 +181,11 @@ pub struct Refusal {
     pub message: String,
 }
 
+/// All options, as they are parsed, shown by `--help` and documented.
+pub fn parser() -> clap::Command {
+    with_variables(Options::command())
+}
+
 /// Reads the command line `arguments`, and option variables from the process's environment; `environment` is what the
 /// command inherits.
 ///
@@ -189,7 +195,7 @@ pub fn read(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Request, Refusal> {
-    let parser = with_variables(Options::command());
+    let parser = parser();
     let variables = variables_of(&parser);
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let parsed = parser.try_get_matches_from(&arguments).and_then(|matches| {

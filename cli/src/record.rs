@@ -331,3 +331,122 @@ pub fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::O
 pub fn maybe_seconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_some(&duration.map(|duration| duration.as_secs_f64()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use supervisor_core::{RunId, StartFailure};
+
+    /// One of each.
+    fn samples() -> Vec<Fact> {
+        let (run, pid, second) = (1, 2, Duration::from_secs(1));
+        let process = || ProcessForm { pid: 2, name: "sh".to_owned() };
+        let group = || TargetForm::Group(2);
+        let signal = || "SIGTERM".to_owned();
+        let examined = ExaminedForm {
+            process: process(),
+            parent: 1,
+            state: 'S',
+            waits_in: "nanosleep".to_owned(),
+            cpu: second,
+            over: second,
+            threads: 1,
+        };
+        vec![
+            Fact::Supervising { command: vec![], heartbeat_file: String::new(), policy: Policy::default() },
+            input(Instant::ORIGIN, Event::Elapsed),
+            Fact::Started { run, pid },
+            Fact::StartFailed { run, reason: "passing", os_error: 11 },
+            Fact::Heartbeat { run, first: true, ago: second },
+            Fact::Ready { run },
+            Fact::Leaving { run },
+            Fact::Status { text: String::new() },
+            Fact::TimeoutSet { run, timeout: second },
+            Fact::Extended { run, by: second },
+            Fact::StreakEnded { run },
+            Fact::Delayed { run, late: second, extension: second },
+            Fact::Hung { run, pid, silence: Some(second), stopped_by: Some(19), grace_period: second },
+            Fact::Autopsy { processes: vec![examined] },
+            Fact::Stopping { run, grace_period: Some(second) },
+            Fact::Exited { run, pid, status: StatusForm::Code(1), ending: "spontaneous", after: Some(second) },
+            Fact::Exited { run, pid, status: StatusForm::Signal(9), ending: "killed", after: None },
+            Fact::Killing { run, cause: "interrupt" },
+            Fact::Surviving { run, since: second },
+            Fact::BackingOff { restart: 1, max_restarts: -1, delay: second },
+            Fact::Done { outcome: "gave_up", reason: Some("never_restarts"), exit_code: 1 },
+            Fact::SignalReceived { signal: signal(), sender: 0 },
+            Fact::SignalForwarded { signal: signal(), pid: Some(2) },
+            Fact::SignalSent { signal: signal(), target: group() },
+            Fact::SignalSent { signal: signal(), target: TargetForm::Processes(vec![process()]) },
+            Fact::SignalFailed { signal: signal(), target: group(), error: String::new() },
+            Fact::SignalFailed {
+                signal: signal(),
+                target: TargetForm::Processes(vec![process()]),
+                error: String::new(),
+            },
+            Fact::ProcessStopped { process: process(), signal: 19 },
+            Fact::ProcessContinued { pid: 2 },
+            Fact::TerminalLent { group: 2 },
+            Fact::Suspended,
+            Fact::Resumed,
+            Fact::GuardReplaced,
+            Fact::LogLinesLost { lines: 1 },
+            Fact::Trouble { with: HOOK, error: String::new() },
+        ]
+    }
+
+    fn rows() -> Vec<(String, Vec<String>)> {
+        let table = include_str!("../EVENTS.md").split("| event | fields | when |").nth(1).unwrap();
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+        let words =
+            |cell: &str| cell.split_whitespace().map(|word| word.trim_matches(['(', ')', '`']).to_owned()).collect();
+        rows.map(|row| {
+            let cells: Vec<_> = row.split('|').collect();
+            (cells[1].trim().trim_matches('`').to_owned(), words(cells[2]))
+        })
+        .collect()
+    }
+
+    #[test]
+    fn every_event_is_documented_with_its_fields_and_no_other_is() {
+        let mut seen = std::collections::BTreeMap::<String, std::collections::BTreeSet<String>>::new();
+        for fact in samples() {
+            let value = serde_json::to_value(&fact).unwrap();
+            let fields = value.as_object().unwrap().keys().filter(|key| *key != "event").cloned();
+            seen.entry(fact.name()).or_default().extend(fields);
+        }
+        let documented: std::collections::BTreeMap<_, _> =
+            rows().into_iter().map(|(event, fields)| (event, fields.into_iter().collect())).collect();
+        assert_eq!(seen, documented);
+    }
+
+    #[test]
+    fn what_the_machine_takes_can_be_read_again() {
+        use crate::trace::{Content, Line, Taken};
+        use supervisor_core::{Message, Observation};
+        let run = RunId(3);
+        let second = Instant::from_origin(Duration::new(1, 1));
+        let failure = StartFailure { kind: StartFailureKind::NotFound, os_error: 2 };
+        let events = [
+            Event::Started { run, pid: 1 },
+            Event::StartFailed { run, failure },
+            Event::Exited { run, status: ExitStatus::Signal(9) },
+            Event::Gone { run },
+            Event::Observed { run, observation: Observation::Changed { at: second } },
+            Event::Observed { run, observation: Observation::ChangedSometime },
+            Event::Told { run, message: Message::Timeout(Duration::from_nanos(7)) },
+            Event::Told { run, message: Message::Heartbeat },
+            Event::Elapsed,
+            Event::Stop,
+            Event::Interrupt,
+        ];
+        for event in events {
+            let fact = input(second, event);
+            let record =
+                Record { version: 1, time: String::new(), supervisor: 1, level: "info", fact: &fact, message: "" };
+            let line: Line = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
+            let Content::Taken(Taken::Input { at, input }) = line.content else { panic!("{event:?}") };
+            assert_eq!((Instant::from_origin(at), input), (second, event));
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The project's own tools: `cargo xtask <task>`.
 
+mod docs;
 mod replay;
 mod scenario;
 mod simulate;
@@ -33,6 +34,8 @@ enum Task {
     Simulate(simulate::Options),
     /// Feed a JSON log through the machine again, and say why it decided as it did
     Replay(replay::Options),
+    /// Write the man page and the README's table of options, from the one definition of the options
+    Docs(docs::Options),
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Task::Scenario { name, speed } => scenario(&name, speed),
         Task::Simulate(options) => simulate::run(options),
         Task::Replay(options) => replay::run(options),
+        Task::Docs(options) => docs::run(options),
     }
 }
 

@@ -5,8 +5,28 @@ use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+/// Objects, each of which must be as `EVENTS.md` says.
 fn parse(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    let records = text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")));
+    records.inspect(assert_documented).collect()
+}
+
+/// Every event has the fields that its row of `EVENTS.md` names, and no others but those in parentheses.
+#[track_caller]
+fn assert_documented(record: &Value) {
+    let event = record["event"].as_str().unwrap();
+    let row = include_str!("../../EVENTS.md").lines().find(|line| line.starts_with(&format!("| `{event}` |")));
+    let fields = row.unwrap_or_else(|| panic!("{event} is not documented")).split('|').nth(2).unwrap().trim();
+    let name = |word: &str| word.trim_matches(['(', ')', '`']).to_owned();
+    let (optional, required): (Vec<_>, Vec<_>) = fields.split_whitespace().partition(|word| word.starts_with('('));
+    let common = ["version", "time", "supervisor", "level", "event"];
+    for field in required.iter().map(|word| name(word)).chain(common.map(String::from)) {
+        assert!(record.get(&field).is_some(), "{field} is missing in {record}");
+    }
+    let known = |field: &str| optional.iter().chain(&required).any(|word| name(word) == field);
+    for field in record.as_object().unwrap().keys().filter(|field| *field != "message") {
+        assert!(common.contains(&field.as_str()) || known(field), "{field} is not documented: {record}");
+    }
 }
 
 /// The log of a command that writes nothing on standard error itself.
