@@ -83,3 +83,34 @@ fn a_supervisor_started_with_blocked_signals_hears_them() {
     // The command has SIGTERM blocked as well, as it was handed down.
     supervised.end().assert_code(137);
 }
+
+/// What becomes of every signal that can be caught.
+#[test]
+fn every_signal_has_its_meaning() {
+    let stops = ["TERM", "INT", "ALRM", "VTALRM", "PROF", "IO", "PWR", "STKFLT", "XCPU"];
+    let forwarded = ["HUP", "QUIT", "USR1", "USR2", "WINCH"];
+    let nothing = ["PIPE", "TTOU", "XFSZ", "CHLD", "URG", "CONT"];
+    for name in stops {
+        let place = Place::new();
+        let supervised =
+            place.start(&["--no-heartbeat"], "trap 'exit 0' TERM; echo > ready; while :; do sleep 0.01; done");
+        wait_for_file(&place.path("ready"));
+        supervised.signal(name);
+        let end = supervised.end();
+        end.assert_code(0);
+        end.assert_tells(&["got SIG", "stopping", "stopped: exit code 0"]);
+    }
+    let place = Place::new();
+    let traps: String = forwarded.iter().map(|name| format!("trap 'echo {name} >> got' {name}; ")).collect();
+    let script = format!("{traps} echo > ready; while :; do sleep 0.01; done");
+    let supervised = place.start(&["--no-heartbeat"], &script);
+    wait_for_file(&place.path("ready"));
+    nothing.iter().for_each(|name| supervised.signal(name));
+    for name in forwarded {
+        supervised.signal(name);
+        wait_until("it arrives", || place.read("got").lines().any(|got| got == name));
+    }
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+    assert_eq!(place.read("got").lines().count(), forwarded.len());
+}

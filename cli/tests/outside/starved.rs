@@ -1,0 +1,216 @@
+//! A system that denies what is taken for granted: descriptors, memory, processes, standard streams, folders.
+
+use crate::support::{End, Place, Supervised, is_alive, now, wait_for_file, wait_until};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+/// The supervisor, executed by a shell after it has prepared something: `"$0" "$@"` is its command line.
+fn after(place: &Place, preparation: &str, options: &[&str], script: &str) -> Supervised {
+    let mut command = Command::new("env");
+    let line = format!("{preparation} exec \"$0\" \"$@\"");
+    command.args(["--default-signal", "sh", "-c", &line, env!("CARGO_BIN_EXE_supervisor")]).args(options);
+    command.args(["sh", "-c", script]).current_dir(place.path("")).env_remove("RUST_LOG");
+    Supervised::start(command)
+}
+
+fn no_panic(end: &End) {
+    assert!(!end.log.contains("panicked"), "{}", end.log);
+}
+
+#[test]
+fn few_descriptors_are_a_failed_run_at_worst() {
+    for limit in 4..14 {
+        let place = Place::new();
+        let end =
+            after(&place, &format!("ulimit -n {limit};"), &["--max-restarts", "1", "--backoff-factor", "0"], "exit 7");
+        let end = end.end();
+        no_panic(&end);
+        // It works, or says what it lacks.
+        let told = end.log.contains("No file descriptors") || end.log.contains("Too many open files");
+        assert!(end.code == Some(7) || told, "{limit}: {:?} {}", end.code, end.log);
+    }
+}
+
+#[test]
+fn little_memory_never_makes_it_panic() {
+    for kilobytes in [4000, 5000, 6000, 8000, 12000] {
+        let place = Place::new();
+        let options = ["--max-restarts", "1", "--backoff-factor", "0"];
+        let end = after(&place, &format!("ulimit -v {kilobytes};"), &options, "exit 7").end();
+        no_panic(&end);
+    }
+}
+
+/// A log that is not allowed to grow ends nothing.
+#[test]
+fn a_file_size_limit_does_not_end_it() {
+    let place = Place::new();
+    let options = ["--no-heartbeat", "--max-restarts", "50", "--backoff-factor", "0"];
+    let end = after(&place, "ulimit -f 1; exec 2> log;", &options, "exit 7").end();
+    assert_eq!((end.code, end.signal), (Some(7), None));
+    assert!(place.read("log").len() >= 512);
+}
+
+/// Whichever of the standard streams are closed.
+#[test]
+fn closed_streams_change_nothing() {
+    for closed in ["<&-", ">&-", "2>&-", "<&- >&-", ">&- 2>&-", "<&- >&- 2>&-"] {
+        let place = Place::new();
+        let options = ["--max-restarts", "1", "--backoff-factor", "0"];
+        let end =
+            after(&place, &format!("exec {closed};"), &options, "echo $SUPERVISED_RESTARTS >> runs; exit 7").end();
+        assert_eq!((end.code, end.signal), (Some(7), None), "{closed}: {}", end.log);
+        assert_eq!(place.read("runs"), "0\n1\n", "{closed}");
+    }
+}
+
+#[test]
+fn a_full_disk_takes_no_log_and_changes_nothing() {
+    let place = Place::new();
+    let options = ["--max-restarts", "2", "--backoff-factor", "0"];
+    let end = after(&place, "exec 2> /dev/full;", &options, "exit 7").end();
+    assert_eq!((end.code, end.signal), (Some(7), None));
+}
+
+#[test]
+fn a_deleted_working_directory_is_refused_or_does_not_matter() {
+    let gone = "mkdir gone; cd gone; rmdir ../gone;";
+    let place = Place::new();
+    let end = after(&place, gone, &[], "exit 0").end();
+    end.assert_code(125);
+    end.assert_tells(&["--heartbeat-file heartbeat.txt: give an absolute path"]);
+    let beat = place.path("beat").display().to_string();
+    after(&place, gone, &["--heartbeat-file", &beat], "exit 0").end().assert_code(0);
+    // While it runs, too.
+    let place = Place::new();
+    let options = ["--max-restarts", "1", "--backoff-factor", "0"];
+    let script = "[ $SUPERVISED_RESTARTS = 1 ] && exit 4; rm -r \"$PWD\"; exit 3";
+    let end = after(&place, "mkdir here; cd here;", &options, script).end();
+    end.assert_code(4);
+}
+
+#[test]
+fn a_heartbeat_directory_may_go_and_come() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("sub")).unwrap();
+    let script = "for i in 1 2 3 4 5 6; do rm -rf sub; mkdir sub; echo > sub/beat; sleep 0.3; done";
+    let end = place.run(&["--timeout", "3", "--heartbeat-file", "sub/beat", "--max-restarts", "0"], script);
+    end.assert_code(0);
+    assert_eq!(end.count("hung"), 0, "{}", end.log);
+}
+
+#[test]
+fn a_heartbeat_directory_that_becomes_unreadable_is_told() {
+    let place = Place::new();
+    std::fs::set_permissions(place.path(""), PermissionsExt::from_mode(0o777)).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_supervisor"), place.path("supervisor")).unwrap();
+    let unprivileged = "import os,sys\nif os.getuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n\
+                        os.makedirs('sub'); os.execv(sys.argv[1], sys.argv[1:])";
+    let mut command = Command::new("python3");
+    command.args([
+        "-c",
+        unprivileged,
+        "./supervisor",
+        "--heartbeat-file",
+        "sub/beat",
+        "--timeout",
+        "0.7",
+        "--max-restarts",
+        "0",
+    ]);
+    command.args(["sh", "-c", "echo > sub/beat; chmod 0 sub; sleep 1000"]).current_dir(place.path(""));
+    let end = Supervised::start(command).end();
+    end.assert_code(124);
+    end.assert_tells(&["cannot look at the heartbeat file", "sub/beat", "Permission denied", "hung"]);
+    std::fs::set_permissions(place.path("sub"), PermissionsExt::from_mode(0o777)).unwrap();
+}
+
+/// None of these is ever opened, or followed for ever.
+#[test]
+fn odd_heartbeat_files_are_looked_at() {
+    let make = [
+        ("mkfifo beat", 124),
+        ("python3 -c \"import socket; socket.socket(socket.AF_UNIX).bind('beat')\"", 124),
+        ("ln -s beat beat", 124),
+        ("ln -s nowhere beat", 124),
+        ("ln -s /dev/null beat", 124),
+    ];
+    for (make, code) in make {
+        let place = Place::new();
+        assert!(Command::new("sh").args(["-c", make]).current_dir(place.path("")).status().unwrap().success());
+        let before = now();
+        let end =
+            place.run(&["--timeout", "0.5", "--heartbeat-file", "beat", "--max-restarts", "0"], "exec sleep 1000");
+        assert_eq!(end.code, Some(code), "{make}: {}", end.log);
+        assert!(now() - before >= 0.5);
+    }
+}
+
+#[test]
+fn another_file_system_will_do() {
+    let beat = format!("/dev/shm/supervisor-test-{}", std::process::id());
+    let place = Place::new();
+    let script = "for i in 1 2 3 4 5 6; do echo > $HEARTBEAT_FILE; sleep 0.3; done; rm $HEARTBEAT_FILE";
+    let end = place.run(&["--timeout", "1.2", "--heartbeat-file", &beat, "--max-restarts", "0"], script);
+    assert_eq!((end.code, end.count("hung")), (Some(0), 0), "{}", end.log);
+}
+
+/// Stamps of whole or even seconds, as on old or foreign file systems, are only seen to change.
+#[test]
+fn coarse_stamps_never_kill_a_healthy_command() {
+    let place = Place::new();
+    let script = "import os, time\nbeat = os.environ['HEARTBEAT_FILE']\nopen(beat, 'w').close()\n\
+        for i in range(20):\n\
+        \x20 coarse = int(time.time()) // 2 * 2\n\
+        \x20 os.utime(beat, (coarse, coarse)); time.sleep(0.3)";
+    let command = ["--timeout", "3", "--max-restarts", "0", "python3", "-c", script];
+    let end = Supervised::start(place.supervisor(command)).end();
+    assert_eq!((end.code, end.count("hung")), (Some(0), 0), "{}", end.log);
+}
+
+/// Restarts leave nothing behind: no descriptor, no memory, no zombie.
+#[test]
+fn two_thousand_restarts_leave_nothing() {
+    let place = Place::new();
+    let script = "[ $SUPERVISED_RESTARTS -ge 2000 ] || { [ $SUPERVISED_RESTARTS != 100 ] || { echo > early; \
+                  while [ -e early ]; do sleep 0.01; done; }; exit 1; }; echo > late; exec sleep 1000";
+    let mut command = place.supervisor(["-q", "--no-heartbeat", "--backoff-factor", "0", "sh", "-c", script]);
+    command.env("RUST_LOG", "off");
+    let supervised = Supervised::start(command);
+    let pid = supervised.pid();
+    let count = |what: &str| std::fs::read_dir(format!("/proc/{pid}/{what}")).unwrap().count();
+    let memory = || -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("RssAnon")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    wait_for_file(&place.path("early"));
+    let early = (count("fd"), count("task"), memory());
+    std::fs::remove_file(place.path("early")).unwrap();
+    wait_for_file(&place.path("late"));
+    wait_until("no more descriptors and threads are there", || (count("fd"), count("task")) == (early.0, early.1));
+    assert!(memory() <= early.2 + 64, "{} kB, and {} kB before", memory(), early.2);
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    assert_eq!(children.split_whitespace().count(), 2, "the guard and the command");
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+}
+
+#[test]
+fn a_hundred_supervisors_work_side_by_side() {
+    let place = Place::new();
+    let start = |number: usize| {
+        let beat = format!("beat{number}");
+        place.start(&["--timeout", "20", "--heartbeat-file", &beat], "echo $$ >> pids; exec sleep 1000")
+    };
+    let all: Vec<_> = (0..100).map(start).collect();
+    wait_until("all run", || place.read("pids").lines().count() == 100);
+    let (killed, stopped): (Vec<_>, Vec<_>) = all.into_iter().enumerate().partition(|(number, _)| number % 2 == 0);
+    killed.iter().for_each(|(_, supervised)| supervised.signal("KILL"));
+    for (_, supervised) in stopped {
+        supervised.signal("TERM");
+        supervised.end().assert_code(0);
+    }
+    let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
+    wait_until("all are gone", || pids.iter().all(|&pid| !is_alive(pid)));
+}
