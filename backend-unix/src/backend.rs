@@ -388,8 +388,8 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             return;
         }
         if [Number::SIGTTIN as i32, Number::SIGTTOU as i32].contains(&signal) && self.terminal.lend(main) {
-            (self.report)(UnixNotice::TerminalLent { group: pid });
             signal_group(pid, Number::SIGCONT);
+            (self.report)(UnixNotice::TerminalLent { group: pid });
         } else if signal == Number::SIGTSTP as i32 && self.terminal == Terminal::Lent {
             self.suspend();
         }

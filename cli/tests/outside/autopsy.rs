@@ -28,11 +28,11 @@ fn a_busy_loop() {
 #[test]
 fn a_deadlock() {
     let script = "import threading\nlock = threading.Lock()\nfor i in range(3): threading.Thread(target=lambda: (lock.acquire(), lock.acquire())).start()";
-    let end = autopsy(&["python3", "-c", script]);
+    let end = autopsy(&[crate::support::python(), "-c", script]);
     let line = end.log.lines().find(|line| line.contains("autopsy")).unwrap();
     assert!(line.contains("state S (sleeping)") && line.ends_with("4 threads"), "{line}");
     assert!(line.contains("futex") || !line.contains(" in "), "{line}");
-    assert!(cpu(&end, "python3") < 0.9, "{line}");
+    assert!(cpu(&end, "python") < 0.9, "{line}");
 }
 
 #[test]

@@ -147,7 +147,7 @@ fn a_command_for_which_no_process_can_be_had_is_a_failed_run() {
     // The limit does not bind root.
     let launcher = "import os,resource,sys\nif os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n\
                     resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))\nos.execv(sys.argv[1], sys.argv[1:])";
-    let mut command = std::process::Command::new("python3");
+    let mut command = std::process::Command::new(crate::support::python());
     command.args(["-c", launcher, "./supervisor", "--max-restarts", "2", "--backoff-factor", "0.05", "true"]);
     let end = Supervised::start({
         command.current_dir(place.path(""));

@@ -63,7 +63,7 @@ fn ways() -> Vec<&'static str> {
 
 fn start(place: &Place, options: &[&str], script: &str) -> Supervised {
     let script = format!("{HOSTILE}\n{script}");
-    let command = ["python3", "-c", &script];
+    let command = [crate::support::python(), "-c", &script];
     Supervised::start(place.supervisor(options.iter().chain(&command)))
 }
 

@@ -16,7 +16,7 @@ def idle():
 
 fn start(place: &Place, options: &[&str], script: &str) -> Supervised {
     let script = format!("{TELL}\n{script}");
-    let command = ["python3", "-c", &script];
+    let command = [crate::support::python(), "-c", &script];
     Supervised::start(place.supervisor(["--notify"].iter().chain(options).chain(&command)))
 }
 
@@ -30,7 +30,7 @@ fn a_told_heartbeat_keeps_it_alive_without_a_file() {
     let end = run(&["--timeout", "1.5", "--max-restarts", "0"], script);
     end.assert_code(0);
     assert_eq!(end.count("hung"), 0, "{}", end.log);
-    end.assert_tells(&["started python3", "seen for the first time", "finished"]);
+    end.assert_tells(&["started", "seen for the first time", "finished"]);
 }
 
 #[test]
@@ -135,7 +135,8 @@ fn strangers_are_not_listened_to() {
         start(&place, &["--no-heartbeat"], "open('address', 'w').write(os.environ['NOTIFY_SOCKET'] + '\\n'); idle()");
     let address = crate::support::wait_for_file(&place.path("address"));
     let stranger = format!("{TELL}\ntell('READY=1'); tell('STATUS=forged')\ntime.sleep(1000)");
-    let mut stranger = Command::new("python3").args(["-c", &stranger]).env("NOTIFY_SOCKET", address).spawn().unwrap();
+    let mut stranger =
+        Command::new(crate::support::python()).args(["-c", &stranger]).env("NOTIFY_SOCKET", address).spawn().unwrap();
     supervised.wait_for_line("is not of the command");
     stranger.kill().unwrap();
     stranger.wait().unwrap();
@@ -174,7 +175,7 @@ fn sdnotify() -> Option<&'static str> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_str().unwrap().to_owned();
         let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", &path, "sdnotify"];
-        let result = Command::new("python3").args(install).output();
+        let result = Command::new(crate::support::python()).args(install).output();
         match result {
             Ok(output) if output.status.success() => Some((folder, path)),
             result => {
@@ -193,8 +194,16 @@ fn the_python_library_works_unmodified() {
     let script = "import sdnotify, time\nn = sdnotify.SystemdNotifier(debug=True)\nn.notify('READY=1')\n\
                   for i in range(6): n.notify('WATCHDOG=1'); n.notify(f'STATUS=round {i}'); time.sleep(0.3)\n\
                   while True: time.sleep(1)";
-    let mut command =
-        place.supervisor(["--notify", "--timeout", "1.5", "--max-restarts", "0", "python3", "-c", script]);
+    let mut command = place.supervisor([
+        "--notify",
+        "--timeout",
+        "1.5",
+        "--max-restarts",
+        "0",
+        crate::support::python(),
+        "-c",
+        script,
+    ]);
     command.env("PYTHONPATH", library);
     let end = Supervised::start(command).end();
     end.assert_code(124);

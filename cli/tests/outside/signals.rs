@@ -39,7 +39,7 @@ fn two_hundred_signals_do_no_harm() {
 /// Signals that proc_pid_status(5) shows of the command, as sets of bits: blocked, ignored.
 fn inherited(prelude: &str) -> (u64, u64) {
     let place = Place::new();
-    let mut command = std::process::Command::new("python3");
+    let mut command = std::process::Command::new(crate::support::python());
     let launcher = format!("import os,signal,sys\n{prelude}\nos.execv(sys.argv[1], sys.argv[1:])");
     command.args(["-c", &launcher, env!("CARGO_BIN_EXE_supervisor")]);
     command.args(["grep", "-E", "SigBlk|SigIgn", "/proc/self/status"]).current_dir(place.path(""));
@@ -74,7 +74,7 @@ fn a_supervisor_started_with_blocked_signals_hears_them() {
     let place = Place::new();
     let launcher = "import os,signal,sys\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGCHLD])\n\
                     signal.signal(signal.SIGCHLD, signal.SIG_IGN)\nos.execv(sys.argv[1], sys.argv[1:])";
-    let mut command = std::process::Command::new("python3");
+    let mut command = std::process::Command::new(crate::support::python());
     command.args(["-c", launcher, env!("CARGO_BIN_EXE_supervisor"), "--grace-period", "0.2", "sleep", "1000"]);
     command.current_dir(place.path(""));
     let mut supervised = Supervised::start(command);

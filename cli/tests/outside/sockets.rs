@@ -30,7 +30,7 @@ connection.send(b'run ' + os.environ['SUPERVISED_RESTARTS'].encode())
 fn a_connection_made_during_the_backoff_is_answered_by_the_next_run() {
     let place = Place::new();
     std::fs::write(place.path("serve.py"), SERVE).unwrap();
-    let mut supervisor = Command::new("python3")
+    let mut supervisor = Command::new(crate::support::python())
         .args(["-c", ACTIVATE, env!("CARGO_BIN_EXE_supervisor"), "--backoff-factor", "1", "python3", "serve.py"])
         .current_dir(place.path(""))
         .stderr(Stdio::null())
