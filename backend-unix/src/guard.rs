@@ -23,6 +23,8 @@ use std::{fs, io};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two passes.
 const PAUSE: Duration = Duration::from_millis(5);
+/// On a busy system processes that are none of ours come and go all the time; so long they are suspected.
+const SUSPICION: Duration = Duration::from_secs(1);
 /// A process may be missed by one pass, forked behind its back by another that died at once.
 const QUIET_PASSES: u32 = 2;
 
@@ -118,25 +120,24 @@ fn stand_apart(ear: RawFd) {
     }
 }
 
-/// Kills what is marked until nothing new has appeared for two passes.
+/// Kills what is marked until nothing of it is found any more.
 fn clear(mark: Mark) {
     let begun = Instant::now();
-    let mut search =
-        Search { marks: BTreeSet::from([mark, mark.of_hook()]), members: BTreeSet::new(), others: BTreeSet::new() };
+    let mut search = Search {
+        marks: BTreeSet::from([mark, mark.of_hook()]),
+        members: BTreeSet::new(),
+        others: BTreeSet::new(),
+        last_found: begun,
+    };
     let mut quiet_passes = 0;
     while quiet_passes < QUIET_PASSES && begun.elapsed() < PATIENCE {
-        match search.pass() {
+        let pass = search.pass();
+        quiet_passes = if let Pass::Quiet = pass { quiet_passes + 1 } else { 0 };
+        match pass {
             // What forks and exits faster than one can look is only caught by looking again at once.
-            Pass::News => {
-                quiet_passes = 0;
-                std::thread::yield_now();
-            }
-            Pass::Dying => {
-                quiet_passes = 0;
-                std::thread::sleep(PAUSE);
-            }
-            Pass::Quiet => {
-                quiet_passes += 1;
+            Pass::Missed if search.last_found.elapsed() < SUSPICION => std::thread::yield_now(),
+            Pass::Missed => return,
+            Pass::Found | Pass::Quiet => {
                 search.others.clear();
                 std::thread::sleep(PAUSE);
             }
@@ -151,14 +152,16 @@ struct Search {
     members: BTreeSet<i32>,
     /// Looked at, and found to be none of ours.
     others: BTreeSet<i32>,
+    /// When a living member was last seen.
+    last_found: Instant,
 }
 
 /// What a pass over all processes found.
 enum Pass {
-    /// Members, or processes that were gone before they could be looked at.
-    News,
-    /// Only some that were killed before.
-    Dying,
+    /// Members that lived.
+    Found,
+    /// None, but processes that were gone before they could be looked at.
+    Missed,
     /// Nothing.
     Quiet,
 }
@@ -171,32 +174,27 @@ impl Search {
         // The latest first: they are the likeliest to be gone soon.
         let mut pids: Vec<_> = pids.filter(|pid| *pid != own && !self.others.contains(pid)).collect();
         pids.sort_unstable_by(|a, b| b.cmp(a));
-        let known = self.members.len();
+        let begun = Instant::now();
         let mut has_missed = false;
         let mut rest = Vec::new();
         for pid in pids {
-            let is_member = self.members.contains(&pid);
             match Process::read(pid).filter(Process::is_alive) {
                 Some(process) => match Mark::on(pid) {
                     Some(mark) if self.marks.contains(&mark) => self.kill(&process),
                     mark => rest.push((mark, process)),
                 },
                 None => {
-                    has_missed |= !is_member;
-                    self.members.remove(&pid);
-                    // A zombie starts nothing, and is none of ours any more.
+                    has_missed |= !self.members.contains(&pid);
+                    // A zombie starts nothing any more.
                     self.others.insert(pid);
                 }
             }
         }
         self.kill_relatives(rest);
-        let is_alive = |pid: &i32| Process::read(*pid).is_some_and(|process| process.is_alive());
-        if has_missed || self.members.len() > known {
-            Pass::News
-        } else if self.members.iter().any(is_alive) {
-            Pass::Dying
-        } else {
-            Pass::Quiet
+        match (self.last_found >= begun, has_missed) {
+            (true, _) => Pass::Found,
+            (false, true) => Pass::Missed,
+            (false, false) => Pass::Quiet,
         }
     }
 
@@ -206,6 +204,7 @@ impl Search {
         let mark = Mark::made_by(process);
         self.marks.extend([mark, mark.of_hook()]);
         self.members.insert(process.pid);
+        self.last_found = Instant::now();
     }
 
     /// Those that a member has marked, and the children of members.

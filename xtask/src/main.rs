@@ -1,5 +1,6 @@
 //! The project's own tools: `cargo xtask <task>`.
 
+mod chaos;
 mod docs;
 mod replay;
 mod scenario;
@@ -30,6 +31,8 @@ enum Task {
         #[arg(long, default_value_t = 1.0, value_parser = speed)]
         speed: f64,
     },
+    /// Inject faults at random into real supervisors, and account for everything
+    Chaos(chaos::Options),
     /// Run the same decisions through months of virtual life, and tell what became of them
     Simulate(simulate::Options),
     /// Feed a JSON log through the machine again, and say why it decided as it did
@@ -45,14 +48,16 @@ fn speed(text: &str) -> Result<f64, String> {
 
 fn main() -> ExitCode {
     match Options::parse().task {
-        Task::Scenario { name, speed } => scenario(&name, speed),
+        Task::Scenario { name, speed } => built(|| scenario::run(&name, speed)),
+        Task::Chaos(options) => built(|| chaos::run(options)),
         Task::Simulate(options) => simulate::run(options),
         Task::Replay(options) => replay::run(options),
         Task::Docs(options) => docs::run(options),
     }
 }
 
-fn scenario(name: &str, speed: f64) -> ExitCode {
+/// Does something with the supervisor and its test clients, once they are built.
+fn built(task: impl FnOnce() -> ExitCode) -> ExitCode {
     let build = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "-p", "supervisor", "-p", "supervisor-test-clients"])
         .status();
@@ -60,5 +65,5 @@ fn scenario(name: &str, speed: f64) -> ExitCode {
         eprintln!("xtask: the supervisor and its test clients do not build");
         return ExitCode::FAILURE;
     }
-    scenario::run(name, speed)
+    task()
 }

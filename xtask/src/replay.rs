@@ -19,7 +19,7 @@ pub struct Options {
 }
 
 /// A decision, for people.
-struct Decision {
+pub struct Decision {
     time: String,
     words: String,
 }
@@ -66,7 +66,7 @@ fn is_by(time: &str, moment: &str) -> bool {
 }
 
 /// Plays the log of one life through the machine, and compares what follows with what followed then.
-fn replay(text: &str) -> Result<(Vec<Decision>, usize), String> {
+pub fn replay(text: &str) -> Result<(Vec<Decision>, usize), String> {
     let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
     let begin = lines.find_map(|line| match line.content {
         Content::Taken(Taken::Supervising { policy }) => Some((line.time, line.supervisor, policy)),
