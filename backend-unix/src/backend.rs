@@ -23,7 +23,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
-use supervisor_core::{Backend, Event, ExitStatus, Instant, Observation, RunId, Signal};
+use supervisor_core::{Backend, Event, ExitStatus, Instant, Message, Observation, RunId, Signal};
 
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 
@@ -189,7 +189,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             self.reap();
         }
         if let Some(hooks) = &mut self.hooks {
-            hooks.end();
+            hooks.end(&mut self.report);
         }
     }
 
@@ -248,10 +248,19 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
                 }
             };
             match words {
-                Ok(words) => words.into_iter().for_each(|word| match word {
-                    Word::ForMachine(message) => self.events.push_back(Event::Told { run, message }),
-                    Word::Status(text) => (self.report)(UnixNotice::StatusText { text }),
-                }),
+                Ok(words) => {
+                    for word in words {
+                        match word {
+                            Word::ForMachine(message) => {
+                                if message == Message::Heartbeat {
+                                    self.examiner.told(&self.tree);
+                                }
+                                self.events.push_back(Event::Told { run, message });
+                            }
+                            Word::Status(text) => (self.report)(UnixNotice::StatusText { text }),
+                        }
+                    }
+                }
                 Err(Nonsense::TooLong) => self.refuse("it is longer than 4096 bytes"),
                 Err(Nonsense::Line(line)) => self.refuse(&format!("{line} means nothing")),
             }
@@ -260,7 +269,9 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
 
     fn is_of_command(&self, sender: i32) -> bool {
         let is_main = matches!(&self.main, Main::Alive { pid, .. } if raw(*pid) == sender);
-        is_main || self.tree.holds(sender)
+        // A privileged systemd-notify(1) that is the main process speaks for its parent.
+        let is_ours = sender.cast_unsigned() == std::process::id();
+        is_main || is_ours || self.tree.holds(sender)
     }
 
     fn refuse(&mut self, why: &str) {

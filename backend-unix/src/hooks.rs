@@ -160,12 +160,27 @@ impl Runner {
     }
 
     /// Kills the current one and all that it started, at once.
-    pub fn end(&mut self) {
+    pub fn end(&mut self, report: &mut impl FnMut(UnixNotice)) {
         if let Some(pid) = self.pid() {
             self.kill_tree(pid);
         }
         self.kill_leftovers();
-        self.hooks.queue.borrow_mut().waiting.clear();
+        let waiting = std::mem::take(&mut self.hooks.queue.borrow_mut().waiting);
+        let cut_off = match &self.current {
+            Current::Running { event, .. } => Some(event.as_str()),
+            Current::None | Current::Killed { .. } => None,
+        };
+        let untold: Vec<_> = cut_off.into_iter().chain(waiting.iter().map(|call| call.event.as_str())).collect();
+        if !untold.is_empty() {
+            const NAMED: usize = 8;
+            let more = match untold.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let names = untold[..untold.len().min(NAMED)].join(", ");
+            let words = format!("not told at the end, since the hook is too slow: {names}{more}");
+            report(UnixNotice::HookFailed { error: io::Error::other(words) });
+        }
     }
 
     /// A hook that is not reaped yet.

@@ -81,7 +81,7 @@ pub enum UnixNotice {
     },
     /// The command says what it is doing: `STATUS=` of sd_notify(3).
     StatusText {
-        /// Without control characters.
+        /// As it came; it may hold control characters, but no newline.
         text: String,
     },
     /// A message to `NOTIFY_SOCKET` makes no sense, or does not come from the command. Told once.

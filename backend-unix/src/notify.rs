@@ -190,7 +190,7 @@ fn word(line: &str) -> Result<Option<Word>, Nonsense> {
         ("WATCHDOG_USEC", _) => Message::Timeout(micros().and_then(above_zero)?),
         ("EXTEND_TIMEOUT_USEC", _) => Message::Extension(micros()?),
         ("WATCHDOG" | "READY" | "STOPPING" | "RESTART_RESET", _) => return Err(nonsense()),
-        ("STATUS", text) => return Ok(Some(Word::Status(text.escape_debug().collect()))),
+        ("STATUS", text) => return Ok(Some(Word::Status(text.to_owned()))),
         _ => return Ok(None),
     };
     Ok(Some(Word::ForMachine(message)))

@@ -49,6 +49,7 @@ fn main() {
     assert_eq!(backend.wait(soon), Event::Elapsed);
 
     backend.signal(run, Order::Kill);
-    assert_eq!(sent(Signal::SIGKILL), 1);
+    // Once, and once more for each child that it starts while it is killed.
+    assert!(sent(Signal::SIGKILL) >= 1);
     assert_eq!(backend.wait(patience), Event::Gone { run });
 }

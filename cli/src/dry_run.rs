@@ -7,14 +7,17 @@ use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::Duration;
 use supervisor_core::sim::{Behaviour, SimBackend};
-use supervisor_core::{Action, Backend, Ending, ExitStatus, Limit, Notice, Outcome, Policy, Supervisor, Watchdog};
+use supervisor_core::{Action, Backend, Ending, ExitStatus, Notice, Outcome, Policy, Supervisor, Watchdog};
 
-/// Starts that are shown; more tell nothing new.
-const MOST_STARTS: u64 = 12;
+/// Starts that are shown, beside the last one; more tell nothing new.
+const SHOWN: u64 = 10;
+/// Starts that are played. Whatever goes on after so many does so for ever, or for so long that nobody waits for it.
+const MOST_STARTS: u64 = 100_000;
 
 /// Two timelines. In colour only on a terminal, and not where `NO_COLOR` is set: <https://no-color.org>.
 pub fn text(settings: &Settings) -> String {
-    let is_colourless = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_colourless = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
     let ink = if std::io::stdout().is_terminal() && !is_colourless { Ink::Colour } else { Ink::Plain };
     let Settings { policy, backend, .. } = settings;
     let crash = Behaviour { exit: Some((Duration::ZERO, ExitStatus::Code(1))), ..Behaviour::SILENT };
@@ -31,6 +34,9 @@ pub fn text(settings: &Settings) -> String {
         format!("{} asks it to leave, {} if it hangs", backend.stop_signal, backend.hang_signal)
     };
     let _ = writeln!(text, "\n{signals}; SIGKILL follows after {}", Seconds(policy.grace_period));
+    if policy.backoff.ceiling.is_none() && policy.backoff.factor > Duration::ZERO {
+        text += "the delay doubles without a ceiling; --max-backoff would set one\n";
+    }
     text
 }
 
@@ -53,31 +59,39 @@ impl Ink {
     }
 }
 
-/// One line for each start.
+/// One line for each start, but for those in the middle of many.
 fn play(policy: &Policy, behaviour: Behaviour, ink: Ink, text: &mut String) {
     let mut world = SimBackend::new(|_| behaviour, []);
     let (mut supervisor, mut step) = Supervisor::start(policy.clone());
     let mut starts = 0;
+    let mut line = String::new();
     loop {
         let time = clock(world.now().since_origin());
         for notice in step.notices {
-            *text += &match notice {
+            match notice {
                 Notice::Started { run, .. } => {
-                    format!("  {time:>12}  {}", ink.paint("32", &format!("start {}", run.0)))
+                    line = format!("  {time:>12}  {}", ink.paint("32", &format!("start {}", run.0)));
                 }
                 Notice::Exited { status, ending: Ending::Spontaneous { .. }, .. } => {
-                    ink.paint("33", &format!(", {}", Status(status)))
+                    line += &ink.paint("33", &format!(", {}", Status(status)));
                 }
-                Notice::Hung { .. } => ink.paint("33", &format!(", hung at {time}")),
-                Notice::BackingOff { delay, .. } => format!(", next start {} later\n", Seconds(delay)),
-                Notice::Done(outcome) => format!("\n  {time:>12}  {}\n", end(policy, ink, outcome, starts)),
-                _ => String::new(),
-            };
+                Notice::Hung { .. } => line += &ink.paint("33", &format!(", hung at {time}")),
+                Notice::BackingOff { delay, .. } if starts <= SHOWN => {
+                    *text += &format!("{line}, next start {} later\n", clock(delay));
+                }
+                Notice::Done(outcome) => {
+                    if starts > SHOWN + 1 {
+                        *text += &format!("  {:>12}\n", "...");
+                    }
+                    *text += &format!("{line}\n  {time:>12}  {}\n", end(policy, ink, outcome, starts));
+                }
+                _ => {}
+            }
         }
         for action in step.actions {
             match action {
                 Action::Start { .. } if starts == MOST_STARTS => {
-                    let _ = writeln!(text, "  {:>12}  and so on, {}", "...", limit(policy));
+                    *text += &format!("  {:>12}  and so on, without end\n", "...");
                     return;
                 }
                 Action::Start { run, restarts } => {
@@ -110,13 +124,6 @@ fn end(policy: &Policy, ink: Ink, outcome: Outcome, starts: u64) -> String {
     }
 }
 
-fn limit(policy: &Policy) -> String {
-    match policy.max_restarts {
-        Limit::Unlimited => "without end".to_owned(),
-        Limit::Times(most) => format!("up to {most} restarts"),
-    }
-}
-
 /// A time that people read at once.
 fn clock(time: Duration) -> String {
     let (seconds, minutes) = (time.as_secs() % 60, time.as_secs() / 60);
@@ -131,6 +138,7 @@ fn clock(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use supervisor_core::Limit;
 
     fn played(policy: Policy, behaviour: Behaviour) -> String {
         let mut text = String::new();
@@ -157,9 +165,19 @@ mod tests {
     #[test]
     fn what_has_no_end_is_cut_short() {
         let text = played(Policy::default(), Behaviour::SILENT);
-        assert_eq!(text.lines().filter(|line| line.contains("start ")).count(), 12);
+        assert_eq!(text.lines().filter(|line| line.contains("start ")).count(), 10);
         assert!(text.ends_with("and so on, without end\n"), "{text}");
         assert!(text.contains("start 1, hung at 20 s, next start 1 s later"), "{text}");
+    }
+
+    #[test]
+    fn of_many_starts_the_first_and_the_last_are_shown() {
+        let policy = Policy { max_restarts: Limit::Times(40), ..Policy::default() };
+        let crash = Behaviour { exit: Some((Duration::ZERO, ExitStatus::Code(1))), ..Behaviour::SILENT };
+        let text = played(policy, crash);
+        assert!(text.contains("start 10,") && !text.contains("start 11,"), "{text}");
+        assert!(text.contains("start 41, exited with code 1\n"), "{text}");
+        assert!(text.contains("gives up after 41 starts: 40 of 40 restarts used up"), "{text}");
     }
 
     #[test]

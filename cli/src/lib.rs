@@ -94,6 +94,16 @@ fn supervise(settings: Settings, signals: Signals) -> Result<ExitCode, String> {
     Ok(ExitCode::from(exit_code::of(outcome)))
 }
 
+/// Without the names of temporary files.
+fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "its folder is not there".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "its folder cannot be written to".to_owned(),
+        std::io::ErrorKind::Other => error.to_string(),
+        kind => kind.to_string(),
+    }
+}
+
 /// Whoever wants to know what happens.
 fn sinks(settings: &Settings, log: Log) -> Result<Sinks, String> {
     let format = settings.format;
@@ -107,10 +117,9 @@ fn sinks(settings: &Settings, log: Log) -> Result<Sinks, String> {
             logging::trouble(format, option, error, format_args!("{words_later}: {error}"));
         };
         let published = Published::begin(&file.path, &file.form.render(&status), tell)
-            .map_err(|error| format!("{words}: {}", error.kind()))?;
+            .map_err(|error| format!("{words}: {}; give a path in a folder that can be written to", reason(&error)))?;
         files.push((published, file.form.clone()));
     }
-    let manager = Manager::find().and_then(|found| found.map_err(|error| sinks::manager_is_deaf(format, &error)).ok());
     Ok(Sinks {
         format,
         log,
@@ -121,7 +130,7 @@ fn sinks(settings: &Settings, log: Log) -> Result<Sinks, String> {
             Hook::None => None,
             Hook::Run(_, hooks) => Some(hooks.clone()),
         },
-        manager,
+        manager: Manager::find(format),
         readiness: match settings.backend.notifications {
             Notifications::Refused => Readiness::Start,
             Notifications::Taken => Readiness::Word,

@@ -273,7 +273,8 @@ fn settings(
     let name = program.to_string_lossy().into_owned();
     let status = options.status_file.map(|path| ("--status-file", path, Form::Status));
     let metrics = options.metrics_file.map(|path| ("--metrics-file", path, Form::Metrics(name)));
-    let files = [status, metrics].into_iter().flatten();
+    let files: Vec<_> = [status, metrics].into_iter().flatten().collect();
+    distinct(&heartbeat_file, &files)?;
     Ok(Settings {
         policy: Policy {
             watchdog,
@@ -297,7 +298,7 @@ fn settings(
             tick: manager::feeding_interval(),
         },
         format: options.log_format,
-        files: files.map(|(option, path, form)| PublishedFile { option, path, form }).collect(),
+        files: files.into_iter().map(|(option, path, form)| PublishedFile { option, path, form }).collect(),
         verbosity: match (options.quiet, options.verbose) {
             (true, _) => Verbosity::Quiet,
             (false, 0) => Verbosity::Normal,
@@ -307,9 +308,26 @@ fn settings(
     })
 }
 
+/// The supervisor must not write what it watches, nor one file over another.
+fn distinct(heartbeat_file: &Path, files: &[(&str, PathBuf, Form)]) -> Result<(), Refusal> {
+    let mut known = vec![("--heartbeat-file", heartbeat_file.to_owned())];
+    for (option, path, _) in files {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        if let Some((other, _)) = known.iter().find(|(_, known)| *known == absolute) {
+            let path = path.display();
+            return Err(usage(format!("{option} {path}: is the file of {other} too; give another path")));
+        }
+        known.push((option, absolute));
+    }
+    Ok(())
+}
+
 /// A hook is looked for before anything is started.
 fn hook(program: Option<OsString>, environment: &[(OsString, OsString)]) -> Result<Hook, Refusal> {
     let Some(program) = program else { return Ok(Hook::None) };
+    if program.is_empty() {
+        return Err(usage("invalid value '' for '--on-event <PROGRAM>': give a program".to_owned()));
+    }
     // Sockets that were passed down are for the command.
     let environment = environment.iter().filter(|(name, _)| !name.as_encoded_bytes().starts_with(b"LISTEN_"));
     let command = Command { program, arguments: vec![], environment: environment.cloned().collect() };

@@ -39,9 +39,14 @@ impl Published {
     /// Writes the first text at once.
     ///
     /// # Errors
-    /// That the file cannot be written.
+    /// That the file cannot be written, or is something that must not be replaced: a device, a pipe, a folder.
     pub fn begin(path: &Path, first: &str, on_error: impl Fn(&io::Error) + Send + 'static) -> io::Result<Published> {
-        replace(path, first)?;
+        match fs::symlink_metadata(path) {
+            Ok(found) if !found.is_file() && !found.is_symlink() => {
+                return Err(io::Error::other("it is there, and not a regular file"));
+            }
+            Ok(_) | Err(_) => replace(path, first)?,
+        }
         let shared = Arc::new((Mutex::new(Desk { latest: Latest::Written, writer: Writer::Missing }), Condvar::new()));
         let published = Published { shared: Arc::clone(&shared) };
         let path = path.to_owned();

@@ -1,13 +1,14 @@
 //! What happens, as JSON: one object for each event, the same in the log, for hooks and, in part, in the status file.
 //! `EVENTS.md` lists them.
 
+use crate::exit_code;
 use crate::trace;
 use jiff::{Timestamp, Unit};
 use serde::{Serialize, Serializer};
 use std::time::Duration;
 use supervisor_backend_unix::{Examined, Named, Target};
 use supervisor_core::{
-    Ending, Event, ExitStatus, GiveUp, Instant, KillCause, Limit, Outcome, Policy, StartFailureKind,
+    Ending, Event, ExitStatus, GiveUp, Instant, KillCause, Limit, Notice, Outcome, Policy, StartFailureKind,
 };
 
 /// The version of all JSON that the supervisor writes. It grows when a field goes or changes its meaning.
@@ -276,37 +277,67 @@ pub fn input(at: Instant, input: Event) -> Fact {
     Fact::Input { at: at.since_origin(), input }
 }
 
-pub fn ending(ending: Ending) -> (&'static str, Option<Duration>) {
-    match ending {
-        Ending::Spontaneous { after } => ("spontaneous", Some(after)),
-        Ending::Asked => ("asked", None),
-        Ending::Killed => ("killed", None),
+/// What a notice says, given what is known of the main process: its pid, and the signal that has stopped it.
+pub fn fact(notice: Notice, pid: u32, stopped_by: Option<i32>) -> Fact {
+    match notice {
+        Notice::Started { run, pid } => Fact::Started { run: run.0, pid },
+        Notice::StartFailed { run, failure } => {
+            Fact::StartFailed { run: run.0, reason: start_failure(failure.kind), os_error: failure.os_error }
+        }
+        Notice::FirstHeartbeat { run, ago } => Fact::Heartbeat { run: run.0, first: true, ago },
+        Notice::Heartbeat { run, ago } => Fact::Heartbeat { run: run.0, first: false, ago },
+        Notice::Delayed { run, late, extension } => Fact::Delayed { run: run.0, late, extension },
+        Notice::Hung { run, silence, grace_period } => {
+            Fact::Hung { run: run.0, pid, silence: Some(silence), stopped_by, grace_period }
+        }
+        Notice::HangReported { run, grace_period } => {
+            Fact::Hung { run: run.0, pid, silence: None, stopped_by, grace_period }
+        }
+        Notice::Ready { run } => Fact::Ready { run: run.0 },
+        Notice::Leaving { run } => Fact::Leaving { run: run.0 },
+        Notice::TimeoutSet { run, timeout } => Fact::TimeoutSet { run: run.0, timeout },
+        Notice::Extended { run, by } => Fact::Extended { run: run.0, by },
+        Notice::StreakEnded { run } => Fact::StreakEnded { run: run.0 },
+        Notice::Stopping { run, grace_period } => Fact::Stopping { run: run.0, grace_period: Some(grace_period) },
+        Notice::StoppingInstead { run } => Fact::Stopping { run: run.0, grace_period: None },
+        Notice::Exited { run, status, ending } => {
+            let (ending, after) = match ending {
+                Ending::Spontaneous { after } => ("spontaneous", Some(after)),
+                Ending::Asked => ("asked", None),
+                Ending::Killed => ("killed", None),
+            };
+            Fact::Exited { run: run.0, pid, status: status.into(), ending, after }
+        }
+        Notice::Killing { run, cause } => {
+            let cause = match cause {
+                KillCause::GracePeriodOver => "grace_period_over",
+                KillCause::Interrupt => "interrupt",
+            };
+            Fact::Killing { run: run.0, cause }
+        }
+        Notice::Surviving { run, since } => Fact::Surviving { run: run.0, since },
+        Notice::BackingOff { restart, limit: most, delay } => {
+            Fact::BackingOff { restart, max_restarts: limit(most), delay }
+        }
+        Notice::Done(end) => {
+            let (outcome, reason) = match end {
+                Outcome::Finished => ("finished", None),
+                Outcome::Stopped => ("stopped", None),
+                Outcome::Killed => ("killed", None),
+                Outcome::GaveUp { reason: GiveUp::NeverRestarts, .. } => ("gave_up", Some("never_restarts")),
+                Outcome::GaveUp { reason: GiveUp::RestartsUsedUp, .. } => ("gave_up", Some("restarts_used_up")),
+                Outcome::GaveUp { reason: GiveUp::CannotStart, .. } => ("gave_up", Some("cannot_start")),
+            };
+            Fact::Done { outcome, reason, exit_code: exit_code::of(end) }
+        }
     }
 }
 
-pub fn cause(cause: KillCause) -> &'static str {
-    match cause {
-        KillCause::GracePeriodOver => "grace_period_over",
-        KillCause::Interrupt => "interrupt",
-    }
-}
-
-pub fn start_failure(kind: StartFailureKind) -> &'static str {
+fn start_failure(kind: StartFailureKind) -> &'static str {
     match kind {
         StartFailureKind::NotFound => "not_found",
         StartFailureKind::NotExecutable => "not_executable",
         StartFailureKind::Passing => "passing",
-    }
-}
-
-pub fn outcome(outcome: Outcome) -> (&'static str, Option<&'static str>) {
-    match outcome {
-        Outcome::Finished => ("finished", None),
-        Outcome::Stopped => ("stopped", None),
-        Outcome::Killed => ("killed", None),
-        Outcome::GaveUp { reason: GiveUp::NeverRestarts, .. } => ("gave_up", Some("never_restarts")),
-        Outcome::GaveUp { reason: GiveUp::RestartsUsedUp, .. } => ("gave_up", Some("restarts_used_up")),
-        Outcome::GaveUp { reason: GiveUp::CannotStart, .. } => ("gave_up", Some("cannot_start")),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::exit_code;
 use crate::options::Settings;
 use crate::record::{self, ExaminedForm, Fact};
 use crate::sinks::Sinks;
-use crate::words::{Autopsy, Ended, Failure, Name, Number, Reason, Seconds, Status, To, remedy};
+use crate::words::{Autopsy, Ended, Failure, Harmless, Name, Number, Reason, Seconds, Status, To, remedy};
 use log::Level;
 use std::cell::RefCell;
 use std::fmt;
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 use supervisor_backend_unix::{Examined, Signal, Target, UnixNotice};
-use supervisor_core::{Ending, Event, ExitStatus, Instant, KillCause, Limit, Notice, Outcome, RunId, Watchdog};
+use supervisor_core::{Ending, Event, Instant, KillCause, Limit, Notice, Outcome, Watchdog};
 
 /// A delay above this without a ceiling surprises people.
 const LONG_DELAY: Duration = Duration::from_secs(300);
@@ -44,7 +44,7 @@ impl Reporter {
         let words = [&command.program].into_iter().chain(&command.arguments);
         let heartbeat_file = settings.backend.heartbeat_file.display();
         let mut reporter = Reporter {
-            program: command.program.to_string_lossy().into_owned(),
+            program: Harmless(&command.program.to_string_lossy()).to_string(),
             timeout: match settings.policy.watchdog {
                 Watchdog::Off => None,
                 Watchdog::On { timeout, initial_delay } => Some(initial_delay.saturating_add(timeout)),
@@ -57,14 +57,17 @@ impl Reporter {
             condition: Condition::Going,
             sinks,
         };
-        reporter.sinks.tell(
-            Level::Debug,
+        reporter
+            .sinks
+            .tell_people(Level::Debug, format_args!("heartbeat file {heartbeat_file}, {:?}", settings.policy));
+        reporter.sinks.tell_lines(
+            Level::Info,
             &Fact::Supervising {
                 command: words.map(|word| word.to_string_lossy().into_owned()).collect(),
                 heartbeat_file: heartbeat_file.to_string(),
                 policy: settings.policy.clone(),
             },
-            format_args!("heartbeat file {heartbeat_file}, {:?}", settings.policy),
+            &[],
         );
         reporter
     }
@@ -81,121 +84,119 @@ impl Reporter {
 
     /// A notice of the machine.
     pub fn machine(&mut self, notice: Notice) {
-        self.sinks.status(|status| status.machine(notice));
+        self.sinks.state(notice);
         self.sinks.tell_manager(notice);
-        let pid = self.pid;
+        if let Notice::Started { pid, .. } = notice {
+            (self.pid, self.condition) = (pid, Condition::Going);
+        }
+        let stopped_by = match self.condition {
+            Condition::Going => None,
+            Condition::Stopped { signal } => Some(signal),
+        };
+        let fact = record::fact(notice, self.pid, stopped_by);
+        let (level, words) = self.sentence(notice);
+        self.sinks.tell(level, &fact, format_args!("{words}"));
+        if let Notice::BackingOff { delay, .. } = notice
+            && delay > LONG_DELAY
+            && self.ceiling.is_none()
+        {
+            let delay = Seconds(delay);
+            self.sinks.tell_people(
+                Level::Warn,
+                format_args!("the next start is {delay} away; --max-backoff would set a ceiling for such delays"),
+            );
+        }
+    }
+
+    fn sentence(&self, notice: Notice) -> (Level, String) {
+        let (pid, program) = (self.pid, &self.program);
         match notice {
-            Notice::Started { run, pid } => {
-                self.pid = pid;
-                self.condition = Condition::Going;
-                let program = self.program.clone();
-                let fact = Fact::Started { run: run.0, pid };
-                match self.timeout {
-                    Some(due) => self.tell(
-                        Level::Info,
-                        &fact,
-                        format_args!(
-                            "{run}: started {program} as pid {pid}; first heartbeat due within {}",
-                            Seconds(due)
-                        ),
-                    ),
-                    None => self.tell(Level::Info, &fact, format_args!("{run}: started {program} as pid {pid}")),
-                }
+            Notice::Started { run, .. } => {
+                let due = self.timeout.map(|due| format!("; first heartbeat due within {}", Seconds(due)));
+                (Level::Info, format!("{run}: started {program} as pid {pid}{}", due.unwrap_or_default()))
             }
             Notice::StartFailed { run, failure } => {
-                let (reason, os_error) = (record::start_failure(failure.kind), failure.os_error);
-                let words = format!("{run}: cannot start {}: {}", self.program, Failure(failure));
-                self.tell(Level::Error, &Fact::StartFailed { run: run.0, reason, os_error }, format_args!("{words}"));
+                (Level::Error, format!("{run}: cannot start {program}: {}", Failure(failure)))
             }
-            Notice::FirstHeartbeat { run, ago } => self.tell(
-                Level::Info,
-                &Fact::Heartbeat { run: run.0, first: true, ago },
-                format_args!(
-                    "{run}: heartbeat of pid {pid} seen for the first time, the last one {} ago",
-                    Seconds(ago)
-                ),
-            ),
-            Notice::Heartbeat { run, ago } => self.tell(
-                Level::Debug,
-                &Fact::Heartbeat { run: run.0, first: false, ago },
-                format_args!("{run}: last heartbeat {} ago", Seconds(ago)),
-            ),
-            Notice::Delayed { run, late, extension } => self.tell(
-                Level::Warn,
-                &Fact::Delayed { run: run.0, late, extension },
-                format_args!(
-                    "{run}: supervisor itself could not run for {}; pid {pid} has {} more to show a heartbeat",
-                    Seconds(late),
-                    Seconds(extension)
-                ),
-            ),
+            Notice::FirstHeartbeat { run, ago } => {
+                let ago = Seconds(ago);
+                (Level::Info, format!("{run}: heartbeat of pid {pid} seen for the first time, the last one {ago} ago"))
+            }
+            Notice::Heartbeat { run, ago } => (Level::Debug, format!("{run}: last heartbeat {} ago", Seconds(ago))),
+            Notice::Delayed { run, late, extension } => {
+                let (late, more) = (Seconds(late), Seconds(extension));
+                let words = "supervisor itself could not run for";
+                (Level::Warn, format!("{run}: {words} {late}; pid {pid} has {more} more to show a heartbeat"))
+            }
             Notice::Hung { run, silence, grace_period } => {
-                let words = format!(
-                    "{run}: hung: pid {pid} silent for {}{}; asked to leave, SIGKILL in {}",
-                    Seconds(silence),
-                    self.condition,
-                    Seconds(grace_period)
-                );
-                self.hung(run, Some(silence), grace_period, format_args!("{words}"));
+                let (silence, grace, condition) = (Seconds(silence), Seconds(grace_period), &self.condition);
+                let words = format!("hung: pid {pid} silent for {silence}{condition}");
+                (Level::Warn, format!("{run}: {words}; asked to leave, SIGKILL in {grace}"))
             }
-            Notice::HangReported { run, grace_period } => self.hung(
-                run,
-                None,
-                grace_period,
-                format_args!("{run}: hung, as pid {pid} reports; asked to leave, SIGKILL in {}", Seconds(grace_period)),
-            ),
-            Notice::Ready { run } => {
-                self.tell(Level::Info, &Fact::Ready { run: run.0 }, format_args!("{run}: pid {pid} is ready"));
+            Notice::HangReported { run, grace_period } => {
+                let grace = Seconds(grace_period);
+                (Level::Warn, format!("{run}: hung, as pid {pid} reports; asked to leave, SIGKILL in {grace}"))
             }
-            Notice::Leaving { run } => {
-                self.tell(Level::Info, &Fact::Leaving { run: run.0 }, format_args!("{run}: pid {pid} begins to leave"));
+            Notice::Ready { run } => (Level::Info, format!("{run}: pid {pid} is ready")),
+            Notice::Leaving { run } => (Level::Info, format!("{run}: pid {pid} begins to leave")),
+            Notice::TimeoutSet { run, timeout } => {
+                (Level::Info, format!("{run}: pid {pid} has set its timeout to {}", Seconds(timeout)))
             }
-            Notice::TimeoutSet { run, timeout } => self.tell(
-                Level::Info,
-                &Fact::TimeoutSet { run: run.0, timeout },
-                format_args!("{run}: pid {pid} has set its timeout to {}", Seconds(timeout)),
-            ),
-            Notice::Extended { run, by } => self.tell(
-                Level::Info,
-                &Fact::Extended { run: run.0, by },
-                format_args!("{run}: pid {pid} needs more time: {} from now", Seconds(by)),
-            ),
-            Notice::StreakEnded { run } => self.tell(
-                Level::Info,
-                &Fact::StreakEnded { run: run.0 },
-                format_args!("{run}: pid {pid} has ended the streak of restarts"),
-            ),
-            Notice::Stopping { run, grace_period } => self.tell(
-                Level::Info,
-                &Fact::Stopping { run: run.0, grace_period: Some(grace_period) },
-                format_args!("{run}: stopping: asked to leave, SIGKILL in {}", Seconds(grace_period)),
-            ),
-            Notice::StoppingInstead { run } => self.tell(
-                Level::Info,
-                &Fact::Stopping { run: run.0, grace_period: None },
-                format_args!("{run}: stopping: it will not be started again"),
-            ),
-            Notice::Exited { run, status, ending } => self.exited(run, status, ending),
-            Notice::Killing { run, cause } => {
-                let fact = Fact::Killing { run: run.0, cause: record::cause(cause) };
-                match cause {
-                    KillCause::GracePeriodOver => {
-                        let period = Seconds(self.grace_period);
-                        let words = format!("{run}: still there after the grace period of {period}: killing");
-                        self.tell(Level::Warn, &fact, format_args!("{words}"));
+            Notice::Extended { run, by } => {
+                (Level::Info, format!("{run}: pid {pid} needs more time: {} from now", Seconds(by)))
+            }
+            Notice::StreakEnded { run } => (Level::Info, format!("{run}: pid {pid} has ended the streak of restarts")),
+            Notice::Stopping { run, grace_period } => {
+                (Level::Info, format!("{run}: stopping: asked to leave, SIGKILL in {}", Seconds(grace_period)))
+            }
+            Notice::StoppingInstead { run } => {
+                (Level::Info, format!("{run}: stopping: it is leaving already, and will not be started again"))
+            }
+            Notice::Exited { run, status, ending } => {
+                let words = format!("{run}: pid {pid} {}", Status(status));
+                match ending {
+                    Ending::Spontaneous { after } => {
+                        let level = if status.is_success() { Level::Info } else { Level::Warn };
+                        (level, format!("{words} after {}", Seconds(after)))
                     }
-                    KillCause::Interrupt => {
-                        self.tell(Level::Warn, &fact, format_args!("{run}: asked to stop at once: killing"));
-                    }
+                    Ending::Asked => (Level::Info, format!("{words}, as it was asked to leave")),
+                    Ending::Killed => (Level::Info, words),
                 }
             }
-            Notice::Surviving { run, since } => self.tell(
-                Level::Warn,
-                &Fact::Surviving { run: run.0, since },
-                format_args!("{run}: something survives SIGKILL since {}; waiting for its end", Seconds(since)),
-            ),
-            Notice::BackingOff { restart, limit, delay } => self.backing_off(restart, limit, delay),
-            Notice::Done(outcome) => self.done(outcome),
+            Notice::Killing { run, cause: KillCause::GracePeriodOver } => {
+                let period = Seconds(self.grace_period);
+                (Level::Warn, format!("{run}: still there after the grace period of {period}: killing"))
+            }
+            Notice::Killing { run, cause: KillCause::Interrupt } => {
+                (Level::Warn, format!("{run}: asked to stop at once: killing"))
+            }
+            Notice::Surviving { run, since } => {
+                let since = Seconds(since);
+                (Level::Warn, format!("{run}: something survives SIGKILL since {since}; waiting for its end"))
+            }
+            Notice::BackingOff { restart, limit, delay } => {
+                let limit = match limit {
+                    Limit::Unlimited => String::new(),
+                    Limit::Times(limit) => format!(" of {limit}"),
+                };
+                (Level::Info, format!("restart {restart}{limit} in {}", Seconds(delay)))
+            }
+            Notice::Done(outcome) => self.last_words(outcome),
+        }
+    }
+
+    fn last_words(&self, outcome: Outcome) -> (Level, String) {
+        let code = exit_code::of(outcome);
+        match outcome {
+            Outcome::Finished => (Level::Info, format!("finished: exit code {code}")),
+            Outcome::Stopped => (Level::Info, format!("stopped: exit code {code}")),
+            Outcome::Killed => {
+                (Level::Warn, format!("stopped, but pid {} had to be killed: exit code {code}", self.pid))
+            }
+            Outcome::GaveUp { end, reason } => {
+                let (reason, end) = (Reason(reason, self.limit), Ended(end));
+                (Level::Error, format!("giving up: {reason}; the last run {end}: exit code {code}"))
+            }
         }
     }
 
@@ -248,9 +249,8 @@ impl Reporter {
             }
             UnixNotice::Autopsy { processes } => self.autopsy(processes),
             UnixNotice::StatusText { text } => {
-                self.sinks.status(|status| status.text(text));
-                self.sinks.tell_manager_status(text);
-                let words = format!("status of pid {}: {text}", self.pid);
+                self.sinks.status_text(text);
+                let words = format!("status of pid {}: {}", self.pid, Harmless(text));
                 self.tell(Level::Info, &Fact::Status { text: text.clone() }, format_args!("{words}"));
             }
             UnixNotice::TerminalLent { group } => self.tell(
@@ -314,69 +314,11 @@ impl Reporter {
         self.tell(Level::Warn, &Fact::Trouble { with, error: error.to_string() }, words);
     }
 
-    fn hung(&mut self, run: RunId, silence: Option<Duration>, grace_period: Duration, words: fmt::Arguments<'_>) {
-        let stopped_by = match self.condition {
-            Condition::Going => None,
-            Condition::Stopped { signal } => Some(signal),
-        };
-        self.tell(Level::Warn, &Fact::Hung { run: run.0, pid: self.pid, silence, stopped_by, grace_period }, words);
-    }
-
     /// One line for each process in the text log, one object for all of them elsewhere.
     fn autopsy(&mut self, processes: &[Examined]) {
         let lines: Vec<_> = processes.iter().map(|process| Autopsy(process).to_string()).collect();
         let fact = Fact::Autopsy { processes: processes.iter().map(ExaminedForm::from).collect() };
         self.sinks.tell_lines(Level::Warn, &fact, &lines);
-    }
-
-    fn exited(&mut self, run: RunId, status: ExitStatus, ending: Ending) {
-        let pid = self.pid;
-        let (name, after) = record::ending(ending);
-        let fact = Fact::Exited { run: run.0, pid, status: status.into(), ending: name, after };
-        let is_success = status.is_success();
-        let status = Status(status);
-        match ending {
-            Ending::Spontaneous { after } => {
-                let level = if is_success { Level::Info } else { Level::Warn };
-                self.tell(level, &fact, format_args!("{run}: pid {pid} {status} after {}", Seconds(after)));
-            }
-            Ending::Asked => {
-                self.tell(Level::Info, &fact, format_args!("{run}: pid {pid} {status}, as it was asked to leave"));
-            }
-            Ending::Killed => self.tell(Level::Info, &fact, format_args!("{run}: pid {pid} {status}")),
-        }
-    }
-
-    fn backing_off(&mut self, restart: u32, limit: Limit, delay: Duration) {
-        let fact = Fact::BackingOff { restart, max_restarts: record::limit(limit), delay };
-        let words = match limit {
-            Limit::Unlimited => format!("restart {restart} in {}", Seconds(delay)),
-            Limit::Times(limit) => format!("restart {restart} of {limit} in {}", Seconds(delay)),
-        };
-        self.tell(Level::Info, &fact, format_args!("{words}"));
-        if delay > LONG_DELAY && self.ceiling.is_none() {
-            let words =
-                format!("the next start is {} away; --max-backoff would set a ceiling for such delays", Seconds(delay));
-            self.sinks.warn(&words);
-        }
-    }
-
-    fn done(&mut self, outcome: Outcome) {
-        let exit_code = exit_code::of(outcome);
-        let (name, reason) = record::outcome(outcome);
-        let fact = Fact::Done { outcome: name, reason, exit_code };
-        let (level, words) = match outcome {
-            Outcome::Finished => (Level::Info, format!("finished: exit code {exit_code}")),
-            Outcome::Stopped => (Level::Info, format!("stopped: exit code {exit_code}")),
-            Outcome::Killed => {
-                (Level::Warn, format!("stopped, but pid {} had to be killed: exit code {exit_code}", self.pid))
-            }
-            Outcome::GaveUp { end, reason } => {
-                let (reason, end) = (Reason(reason, self.limit), Ended(end));
-                (Level::Error, format!("giving up: {reason}; the last run {end}: exit code {exit_code}"))
-            }
-        };
-        self.tell(level, &fact, format_args!("{words}"));
     }
 }
 

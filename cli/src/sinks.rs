@@ -9,7 +9,6 @@ use crate::status::{State, Status};
 use crate::words::Seconds;
 use log::Level;
 use std::fmt;
-use std::io;
 use std::time::{Duration, Instant as Clock};
 use supervisor_backend_unix::Hooks;
 use supervisor_core::{Event, Instant, Notice};
@@ -47,11 +46,6 @@ pub enum Form {
     Metrics(String),
 }
 
-pub fn manager_is_deaf(format: Format, error: &io::Error) {
-    let words = format_args!("the service manager at NOTIFY_SOCKET cannot be told anything: {error}");
-    logging::trouble(format, "service_manager", error, words);
-}
-
 impl Form {
     pub fn render(&self, status: &Status) -> String {
         match self {
@@ -65,16 +59,12 @@ impl Sinks {
     pub fn tell(&mut self, level: Level, fact: &Fact, words: fmt::Arguments<'_>) {
         match self.format {
             Format::Text => log::log!(level, "{words}"),
-            // What a replay begins with belongs to every log.
-            Format::Json if matches!(fact, Fact::Supervising { .. }) => {
-                logging::record(Level::Info, fact, format_args!(""));
-            }
             Format::Json => logging::record(level, fact, words),
         }
         self.call_hook(level, fact, words);
     }
 
-    /// Several lines where people read.
+    /// As many lines as you like where people read.
     pub fn tell_lines(&mut self, level: Level, fact: &Fact, lines: &[String]) {
         match self.format {
             Format::Text => lines.iter().for_each(|line| log::log!(level, "{line}")),
@@ -83,10 +73,10 @@ impl Sinks {
         self.call_hook(level, fact, format_args!(""));
     }
 
-    /// Advice for people alone.
-    pub fn warn(&self, words: &str) {
+    /// For people alone.
+    pub fn tell_people(&self, level: Level, words: fmt::Arguments<'_>) {
         match self.format {
-            Format::Text => log::warn!("{words}"),
+            Format::Text => log::log!(level, "{words}"),
             Format::Json => {}
         }
     }
@@ -98,14 +88,23 @@ impl Sinks {
         }
     }
 
-    /// Takes a change of the state, and publishes it.
-    pub fn status(&mut self, change: impl FnOnce(&mut Status)) {
-        let heartbeat = self.status.last_heartbeat.clone();
-        change(&mut self.status);
-        let is_heartbeat = heartbeat.is_some() && heartbeat != self.status.last_heartbeat;
-        if self.files.is_empty() || (is_heartbeat && self.written.elapsed() < SELDOM) {
-            return;
+    /// Takes what a notice changes in the state, and publishes it.
+    pub fn state(&mut self, notice: Notice) {
+        self.status.machine(notice);
+        let is_seldom = self.written.elapsed() >= SELDOM;
+        if is_seldom || !matches!(notice, Notice::Heartbeat { .. }) {
+            self.publish();
         }
+    }
+
+    /// Takes what the command says of itself.
+    pub fn status_text(&mut self, text: &str) {
+        self.status.text(text);
+        self.publish();
+        self.say_to_manager(&format!("STATUS={text}"));
+    }
+
+    fn publish(&mut self) {
         self.written = Clock::now();
         self.files.iter().for_each(|(file, form)| file.put(form.render(&self.status)));
     }
@@ -113,17 +112,19 @@ impl Sinks {
     /// Waits until all is written, but not for long.
     pub fn flush(&self) {
         self.files.iter().for_each(|(file, _)| file.flush());
+        self.manager.iter().for_each(Manager::flush);
         self.log.flush();
     }
 
     /// What the service manager is to know.
-    pub fn tell_manager(&mut self, notice: Notice) {
+    pub fn tell_manager(&self, notice: Notice) {
         let pid = std::process::id();
-        let ready = |words: String| format!("READY=1\nMAINPID={pid}\n{words}");
+        let ready = |words: String| format!("READY=1\nMAINPID={pid}\n{words}").trim_end().to_owned();
         let words = match (notice, self.readiness) {
             (Notice::Started { run, pid }, Readiness::Start) => ready(format!("STATUS={run}, pid {pid}")),
             (Notice::Started { run, pid }, Readiness::Word) => format!("STATUS={run}, pid {pid}: not ready yet"),
-            (Notice::Ready { run }, Readiness::Word) => ready(format!("STATUS={run}: ready")),
+            // What the command says of itself may come with it.
+            (Notice::Ready { .. }, Readiness::Word) => ready(String::new()),
             (Notice::Hung { run, .. } | Notice::HangReported { run, .. }, _) => format!("STATUS={run}: hung"),
             (Notice::BackingOff { restart, delay, .. }, _) => {
                 format!("STATUS=restart {restart} in {}", Seconds(delay))
@@ -134,22 +135,16 @@ impl Sinks {
         self.say_to_manager(&words);
     }
 
-    /// What the command says of itself goes up.
-    pub fn tell_manager_status(&mut self, text: &str) {
-        self.say_to_manager(&format!("STATUS={text}"));
-    }
-
     /// The loop turns; and nothing is known to hang.
-    pub fn feed_watchdog(&mut self) {
+    pub fn feed_watchdog(&self) {
         if self.status.state != State::Hung {
             self.say_to_manager("WATCHDOG=1");
         }
     }
 
-    fn say_to_manager(&mut self, words: &str) {
-        let Some(manager) = &mut self.manager else { return };
-        if let Err(error) = manager.tell(words) {
-            manager_is_deaf(self.format, &error);
+    fn say_to_manager(&self, words: &str) {
+        if let Some(manager) = &self.manager {
+            manager.tell(words);
         }
     }
 

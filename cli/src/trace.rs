@@ -1,6 +1,8 @@
 //! What the machine takes, written down so exactly that it can be played again: the policy, and each fact.
 
+use crate::record;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::time::Duration;
 use supervisor_core::{
     Backoff, Event, ExitStatus, Instant, Jitter, Limit, Message, Notice, Observation, Policy, Restart, RunId,
@@ -183,11 +185,8 @@ pub struct Line {
 pub enum Content {
     /// What the machine takes.
     Taken(Taken),
-    /// What followed.
-    Followed {
-        /// The kind of event.
-        event: String,
-    },
+    /// What followed, or something else.
+    Other(Map<String, Value>),
 }
 
 /// What the machine takes.
@@ -210,25 +209,33 @@ pub enum Taken {
     },
 }
 
-/// The event that tells of a notice, if every log has it.
-pub fn event_of(notice: &Notice) -> Option<&'static str> {
-    Some(match notice {
-        Notice::Started { .. } => "started",
-        Notice::StartFailed { .. } => "start_failed",
-        Notice::FirstHeartbeat { .. } => "heartbeat",
-        Notice::Heartbeat { .. } => return None,
-        Notice::Delayed { .. } => "delayed",
-        Notice::Hung { .. } | Notice::HangReported { .. } => "hung",
-        Notice::Ready { .. } => "ready",
-        Notice::Leaving { .. } => "leaving",
-        Notice::TimeoutSet { .. } => "timeout_set",
-        Notice::Extended { .. } => "extended",
-        Notice::StreakEnded { .. } => "streak_ended",
-        Notice::Stopping { .. } | Notice::StoppingInstead { .. } => "stopping",
-        Notice::Exited { .. } => "exited",
-        Notice::Killing { .. } => "killing",
-        Notice::Surviving { .. } => "surviving",
-        Notice::BackingOff { .. } => "backing_off",
-        Notice::Done(_) => "done",
-    })
+/// What a log says of a notice, where `pid` is the main process; nothing where not every log says it.
+pub fn told(notice: Notice, pid: u32) -> Option<Map<String, Value>> {
+    let is_optional = matches!(notice, Notice::Heartbeat { .. });
+    match serde_json::to_value(record::fact(notice, pid, None)) {
+        Ok(Value::Object(fields)) if !is_optional => Some(fields),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// Whether a line can only come from a notice of the machine.
+pub fn is_of_machine(event: &str) -> bool {
+    const OF_THE_MACHINE: [&str; 15] = [
+        "started",
+        "start_failed",
+        "delayed",
+        "hung",
+        "ready",
+        "leaving",
+        "timeout_set",
+        "extended",
+        "streak_ended",
+        "stopping",
+        "exited",
+        "killing",
+        "surviving",
+        "backing_off",
+        "done",
+    ];
+    OF_THE_MACHINE.contains(&event)
 }

@@ -113,7 +113,7 @@ impl fmt::Display for Name<'_> {
 }
 
 /// A name that a program has chosen for itself: it must not look like a line of ours, or play with the terminal.
-struct Harmless<'a>(&'a str);
+pub struct Harmless<'a>(pub &'a str);
 
 impl fmt::Display for Harmless<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -289,7 +289,7 @@ impl Life {
             fail("it panicked".to_owned());
         }
         match replay::replay(&text) {
-            Ok((_, facts)) => account.facts += facts,
+            Ok(replay) => account.facts += replay.facts,
             Err(message) => fail(format!("the replay differs: {message}")),
         }
     }

@@ -1,12 +1,16 @@
 //! `cargo xtask replay`: feeds a JSON log through the machine again, and says why it decided as it did.
 
-use std::collections::VecDeque;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
-use supervisor_cli::trace::{Content, Line, Taken, event_of};
-use supervisor_core::{Ending, ExitStatus, Instant, KillCause, Notice, Policy, Step, Supervisor};
+use supervisor_cli::trace::{Content, Line, Taken, is_of_machine, told};
+use supervisor_core::{
+    End, Ending, Event, ExitStatus, GiveUp, Instant, KillCause, Notice, Outcome, Policy, StartFailureKind, Step,
+    Supervisor,
+};
 
 /// What is replayed.
 #[derive(clap::Args)]
@@ -14,8 +18,15 @@ pub struct Options {
     /// A log written with --log-format json; lines of other programs in it are passed over
     file: PathBuf,
     /// Only what led to this moment: a time of day such as 12:03:07, or the beginning of a whole time stamp
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     at: Option<String>,
+}
+
+fn moment(text: &str) -> Result<String, String> {
+    let is_time = text.starts_with(|c: char| c.is_ascii_digit())
+        && text.chars().all(|c| c.is_ascii_digit() || "-T:.Z".contains(c))
+        && text.contains([':', 'T']);
+    if is_time { Ok(text.to_owned()) } else { Err("give a time such as 12:03:07 or 2026-11-24T12:03".to_owned()) }
 }
 
 /// A decision, for people.
@@ -34,9 +45,13 @@ pub fn run(options: Options) -> ExitCode {
         }
     };
     match replay(&text) {
-        Ok((decisions, facts)) => {
-            let told = tell(&decisions, options.at.as_deref());
-            let words = format!("{facts} facts led to the same {} decisions again", decisions.len());
+        Ok(replay) => {
+            let told = tell(&replay.decisions, options.at.as_deref());
+            let mut words =
+                format!("{} facts led to the same {} decisions again", replay.facts, replay.decisions.len());
+            if replay.unfinished > 0 {
+                words += "; the log stops before the end";
+            }
             // Whoever closed standard output has read enough.
             let _ = writeln!(std::io::stdout(), "{told}{words}");
             ExitCode::SUCCESS
@@ -56,6 +71,9 @@ fn tell(decisions: &[Decision], at: Option<&str>) -> String {
     let is_wanted = |decision: &&Decision| at.is_none_or(|at| is_by(&decision.time, at));
     let wanted: Vec<_> = decisions.iter().filter(is_wanted).collect();
     let shown = if at.is_some() { &wanted[wanted.len().saturating_sub(3)..] } else { &wanted[..] };
+    if shown.is_empty() {
+        return "nothing was decided by then\n".to_owned();
+    }
     shown.iter().map(|decision| format!("{}  {}\n", decision.time, decision.words)).collect()
 }
 
@@ -65,70 +83,111 @@ fn is_by(time: &str, moment: &str) -> bool {
     time.get(..moment.len()).unwrap_or(time) <= moment
 }
 
-/// Plays the log of one life through the machine, and compares what follows with what followed then.
-pub fn replay(text: &str) -> Result<(Vec<Decision>, usize), String> {
-    let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
-    let begin = lines.find_map(|line| match line.content {
-        Content::Taken(Taken::Supervising { policy }) => Some((line.time, line.supervisor, policy)),
-        Content::Taken(Taken::Input { .. }) | Content::Followed { .. } => None,
-    });
-    let (mut time, pid, policy) =
-        begin.ok_or("it has no \"supervising\" event: write it with --log-format json, and without --quiet")?;
-    let (mut machine, mut step) = Supervisor::start(policy.clone());
-    let mut story = Story::new(policy);
-    let (mut decisions, mut facts) = (Vec::new(), 0);
-    let mut expected = VecDeque::new();
-    for line in lines.filter(|line| line.supervisor == pid) {
-        match line.content {
-            Content::Taken(Taken::Supervising { .. }) => return Err("it begins twice".to_owned()),
-            Content::Taken(Taken::Input { at, input }) => {
-                if let Some(missing) = expected.pop_front() {
-                    return Err(format!("{time}: {missing:?} should have followed, and did not"));
-                }
-                facts += 1;
-                time = line.time;
-                step = machine.handle_event(input, Instant::from_origin(at));
-                expected = step.notices.iter().filter_map(|notice| event_of(&notice)).collect();
-                decisions.extend(story.told(&time, &step));
-            }
-            Content::Followed { event } => {
-                let is_of_machine = MACHINE_EVENTS.contains(&event.as_str());
-                match expected.front() {
-                    Some(next) if *next == event => drop(expected.pop_front()),
-                    next if is_of_machine && !is_later_heartbeat(&event, &step) => {
-                        return Err(format!("{time}: {event:?} followed, where {next:?} should have"));
-                    }
-                    Some(_) | None => {}
+/// Plays a log through the machine, life by life, and compares what follows with what followed then.
+pub fn replay(text: &str) -> Result<Replay, String> {
+    let mut lives = BTreeMap::<u32, Life>::new();
+    let mut replay = Replay::default();
+    for line in text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
+        match (line.content, lives.get_mut(&line.supervisor)) {
+            (Content::Taken(Taken::Supervising { policy }), _) => {
+                if let Some(before) = lives.insert(line.supervisor, Life::begin(policy, line.time)) {
+                    before.end(&mut replay)?;
                 }
             }
+            (Content::Taken(Taken::Input { at, input }), Some(life)) => {
+                replay.facts += 1;
+                let decisions = life.take(Instant::from_origin(at), input, line.time)?;
+                replay.decisions.extend(decisions);
+            }
+            (Content::Other(fields), Some(life)) => life.compare(&fields)?,
+            (Content::Taken(Taken::Input { .. }) | Content::Other(_), None) => {}
         }
     }
-    Ok((decisions, facts))
+    for life in lives.into_values() {
+        life.end(&mut replay)?;
+    }
+    if replay.lives == 0 {
+        return Err("it has no \"supervising\" event: write it with --log-format json, and without --quiet".to_owned());
+    }
+    Ok(replay)
 }
 
-/// With `--verbose`, heartbeats after the first are logged too.
-fn is_later_heartbeat(event: &str, step: &Step) -> bool {
-    event == "heartbeat" && step.notices.iter().any(|notice| matches!(notice, Notice::Heartbeat { .. }))
+/// What a replay came to.
+#[derive(Default)]
+pub struct Replay {
+    /// All that was decided, in order.
+    pub decisions: Vec<Decision>,
+    /// How many facts led to it.
+    pub facts: usize,
+    lives: usize,
+    /// Lives of which the log does not tell the end.
+    unfinished: usize,
 }
 
-const MACHINE_EVENTS: [&str; 16] = [
-    "started",
-    "start_failed",
-    "heartbeat",
-    "delayed",
-    "hung",
-    "ready",
-    "leaving",
-    "timeout_set",
-    "extended",
-    "streak_ended",
-    "stopping",
-    "exited",
-    "killing",
-    "surviving",
-    "backing_off",
-    "done",
-];
+/// One supervisor, played again.
+struct Life {
+    machine: Supervisor,
+    story: Story,
+    pid: u32,
+    /// The time of the last fact, and what should be told of it.
+    time: String,
+    expected: VecDeque<Map<String, Value>>,
+}
+
+impl Life {
+    fn begin(policy: Policy, time: String) -> Life {
+        let (machine, _) = Supervisor::start(policy.clone());
+        Life { machine, story: Story::new(policy), pid: 0, time, expected: VecDeque::new() }
+    }
+
+    fn take(&mut self, at: Instant, input: Event, time: String) -> Result<Vec<Decision>, String> {
+        self.check_all_told()?;
+        self.time = time;
+        let step = self.machine.handle_event(input, at);
+        if let Event::Started { pid, .. } = input {
+            self.pid = pid;
+        }
+        self.expected = step.notices.iter().filter_map(|notice| told(notice, self.pid)).collect();
+        Ok(self.story.told(&self.time, &step))
+    }
+
+    /// A line must say what is decided now. What only the world knows may be in it besides.
+    fn compare(&mut self, line: &Map<String, Value>) -> Result<(), String> {
+        let event = line.get("event").and_then(Value::as_str).unwrap_or_default();
+        let is_first_heartbeat = event == "heartbeat" && line.get("first") == Some(&Value::Bool(true));
+        if !is_of_machine(event) && !is_first_heartbeat {
+            return Ok(());
+        }
+        let time = &self.time;
+        let Some(expected) = self.expected.pop_front() else {
+            return Err(format!("{time}: {event:?} followed, and should not have"));
+        };
+        for (name, value) in &expected {
+            let logged = line.get(name).unwrap_or(&Value::Null);
+            if logged != value {
+                return Err(format!("{time}: {event:?} says {name} {logged}, where it is {value}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_all_told(&mut self) -> Result<(), String> {
+        match self.expected.pop_front() {
+            Some(missing) => Err(format!("{}: {} should have followed, and did not", self.time, missing["event"])),
+            None => Ok(()),
+        }
+    }
+
+    /// The log may end with a fact; nobody had the time to tell what followed.
+    fn end(self, replay: &mut Replay) -> Result<(), String> {
+        replay.lives += 1;
+        replay.unfinished += usize::from(self.machine.outcome().is_none());
+        match (self.machine.outcome(), self.expected.front()) {
+            (Some(_), Some(missing)) => Err(format!("{}: {} should have followed", self.time, missing["event"])),
+            (Some(_), None) | (None, _) => Ok(()),
+        }
+    }
+}
 
 /// What is remembered to say why.
 struct Story {
@@ -151,11 +210,16 @@ impl Story {
         Some(match notice {
             Notice::Started { run, pid } => format!("{run} started as pid {pid}: {}", self.why),
             Notice::StartFailed { run, failure } => {
-                self.why = format!("{run} could not be started: {:?}", failure.kind);
+                let why = match failure.kind {
+                    StartFailureKind::NotFound => "there is no such command",
+                    StartFailureKind::NotExecutable => "it cannot be executed",
+                    StartFailureKind::Passing => "the system lacked something",
+                };
+                self.why = format!("{run} could not be started: {why}");
                 self.why.clone()
             }
             Notice::Hung { run, silence, .. } => {
-                self.why = format!("silent for {silence:.1?} since {}", before(time, silence));
+                self.why = format!("silent for {} since {}", secs(silence), before(time, silence));
                 format!("{run} hung: {}; asked to leave", self.why)
             }
             Notice::HangReported { run, .. } => {
@@ -163,7 +227,7 @@ impl Story {
                 format!("{run} hung: {}; asked to leave", self.why)
             }
             Notice::Delayed { run, late, extension } => {
-                format!("{run} is forgiven: the look came {late:.1?} late, so that it has {extension:.1?} more")
+                format!("{run} is forgiven: the look came {} late, so that it has {} more", secs(late), secs(extension))
             }
             Notice::Stopping { run, .. } | Notice::StoppingInstead { run } => {
                 self.why = "the supervisor was asked to stop".to_owned();
@@ -175,7 +239,7 @@ impl Story {
                     ExitStatus::Signal(number) => format!("was killed by signal {number}"),
                 };
                 if let Ending::Spontaneous { after } = ending {
-                    self.why = format!("it {how} after {after:.1?}");
+                    self.why = format!("it {how} after {}", secs(after));
                 }
                 format!(
                     "{run} {how}: {}",
@@ -183,23 +247,49 @@ impl Story {
                 )
             }
             Notice::Killing { run, cause: KillCause::GracePeriodOver } => {
-                format!("{run} killed: {}, grace {grace:?} over", self.why)
+                format!("{run} killed: {}, grace {} over", self.why, secs(grace))
             }
             Notice::Killing { run, cause: KillCause::Interrupt } => format!("{run} killed: a second request to stop"),
             Notice::BackingOff { restart, delay, .. } => {
-                let words = format!("restart {restart} is due in {delay:?}: {}", self.why);
-                self.why = format!("restart {restart} after {delay:?}");
+                let words = format!("restart {restart} is due in {}: {}", secs(delay), self.why);
+                self.why = format!("restart {restart} after {}", secs(delay));
                 words
             }
-            Notice::Done(outcome) => format!("over: {outcome:?}"),
+            Notice::Done(outcome) => last_words(outcome),
             Notice::Ready { run } => format!("{run} is ready: it said so"),
             Notice::Leaving { run } => format!("{run} leaves: it said so"),
-            Notice::TimeoutSet { run, timeout } => format!("{run} may be silent for {timeout:?}: it said so"),
-            Notice::Extended { run, by } => format!("{run} has {by:?} more: it said so"),
+            Notice::TimeoutSet { run, timeout } => format!("{run} may be silent for {}: it said so", secs(timeout)),
+            Notice::Extended { run, by } => format!("{run} has {} more: it said so", secs(by)),
             Notice::StreakEnded { run } => format!("the streak of restarts is over: {run} said so"),
             Notice::FirstHeartbeat { .. } | Notice::Heartbeat { .. } | Notice::Surviving { .. } => return None,
         })
     }
+}
+
+fn last_words(outcome: Outcome) -> String {
+    let (end, reason) = match outcome {
+        Outcome::Finished => return "over: the command did what it was started for".to_owned(),
+        Outcome::Stopped => return "over: stopped, and the command left".to_owned(),
+        Outcome::Killed => return "over: stopped, and the command had to be killed".to_owned(),
+        Outcome::GaveUp { end, reason } => (end, reason),
+    };
+    let end = match end {
+        End::Exited(ExitStatus::Code(code)) => format!("exited with code {code}"),
+        End::Exited(ExitStatus::Signal(number)) => format!("was killed by signal {number}"),
+        End::Hung => "hung".to_owned(),
+        End::NotStarted(_) => "could not be started".to_owned(),
+    };
+    let reason = match reason {
+        GiveUp::NeverRestarts => "it is never restarted",
+        GiveUp::RestartsUsedUp => "all restarts are used up",
+        GiveUp::CannotStart => "trying again would not help",
+    };
+    format!("over: {reason}; the last run {end}")
+}
+
+/// A duration in seconds, to the millisecond.
+fn secs(duration: Duration) -> String {
+    format!("{:.3} s", duration.as_secs_f64())
 }
 
 /// The time of day so long before a time stamp.
@@ -215,6 +305,47 @@ fn before(time: &str, ago: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The log of a command that hung twice, and refused to leave.
+    const LOG: &str = include_str!("../tests/life.jsonl");
+
+    #[test]
+    fn a_log_is_played_again_and_explained() {
+        let replay = replay(LOG).unwrap();
+        let words: Vec<_> = replay.decisions.iter().map(|decision| decision.words.as_str()).collect();
+        assert!(words.iter().any(|words| words.contains("run 1 killed: silent for 0.3")), "{words:?}");
+        assert!(words.iter().any(|words| words.ends_with("grace 0.200 s over")), "{words:?}");
+        assert_eq!((replay.lives, replay.unfinished), (1, 0));
+        // Others' lines in between change nothing, nor does another life after it.
+        let mixed = LOG.replace('\n', "\nTraceback: {\n") + LOG;
+        assert_eq!(super::replay(&mixed).unwrap().lives, 2);
+    }
+
+    #[test]
+    fn what_was_tampered_with_is_found() {
+        let drop_line = |words: &str| {
+            LOG.lines().filter(|line| !line.contains(words)).map(|line| format!("{line}\n")).collect::<String>()
+        };
+        let tampered = [
+            LOG.replace("\"delay\":0.1", "\"delay\":0.2"),
+            LOG.replace("\"exit_code\":124", "\"exit_code\":0"),
+            LOG.replace("\"outcome\":\"gave_up\"", "\"outcome\":\"finished\""),
+            LOG.replace("\"event\":\"hung\"", "\"event\":\"stopping\""),
+            drop_line("\"event\":\"killing\""),
+            drop_line("\"unchanged\""),
+            drop_line("\"supervising\""),
+        ];
+        for log in tampered {
+            assert_ne!(log, LOG);
+            assert!(replay(&log).is_err(), "{log}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_stops_before_the_end_is_told_so() {
+        let half: String = LOG.lines().take(8).map(|line| format!("{line}\n")).collect();
+        assert_eq!(replay(&half).unwrap().unfinished, 1);
+    }
 
     #[test]
     fn moments_are_counted_back_over_midnight() {

@@ -128,6 +128,60 @@ fn the_status_file_tells_when_the_next_start_comes_and_when_it_last_beat() {
     supervised.end().assert_code(0);
 }
 
+/// A run that follows one whose heartbeat was seen is told of at once.
+#[test]
+fn the_status_file_tells_of_the_next_run_before_its_first_heartbeat() {
+    let place = Place::new();
+    let script = "import os, socket, sys, time\n\
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect(os.environ['NOTIFY_SOCKET'])\n\
+        if os.environ['SUPERVISED_RESTARTS'] == '0': s.send(b'WATCHDOG=1'); sys.exit(1)\n\
+        time.sleep(1000)";
+    let options = ["--notify", "--status-file", "status", "--metrics-file", "metrics", "--backoff-factor", "0.1"];
+    let command = [crate::support::python(), "-c", script];
+    let mut supervised = Supervised::start(place.supervisor(options.iter().chain(&command)));
+    supervised.wait_for_line("seen for the first time");
+    supervised.wait_for_line("run 2: started");
+    let status = || serde_json::from_str::<Value>(&place.read("status")).unwrap_or_default();
+    wait_until("run 2 is told of", || status()["run"] == 2 && status()["state"] == "running");
+    wait_until("the metrics tell it too", || {
+        place.read("metrics").lines().any(|line| line.ends_with("} 1") && line.starts_with("supervisor_up"))
+    });
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+}
+
+#[test]
+fn what_is_no_regular_file_is_not_replaced() {
+    let place = Place::new();
+    assert!(std::process::Command::new("mkfifo").arg(place.path("fifo")).status().unwrap().success());
+    let end = place.run(&["--status-file", "fifo"], "echo > started");
+    end.assert_code(125);
+    end.assert_tells(&["--status-file fifo: cannot be written", "not a regular file"]);
+    assert!(!place.path("started").exists());
+}
+
+#[test]
+fn no_file_is_given_twice() {
+    for (options, other) in [
+        (vec!["--status-file", "./heartbeat.txt"], "--heartbeat-file"),
+        (vec!["--status-file", "x", "--metrics-file", "x"], "--status-file"),
+    ] {
+        let place = Place::new();
+        let end = place.run(&options, "echo > started");
+        end.assert_code(2);
+        end.assert_tells(&["is the file of", other]);
+    }
+}
+
+#[test]
+fn hooks_that_are_cut_off_at_the_end_are_reported() {
+    let place = Place::new();
+    let hook = place.script("hook", "exec sleep 1000");
+    let end = place.run(&["--on-event", hook.to_str().unwrap()], "exit 0");
+    end.assert_code(0);
+    end.assert_tells(&["not told at the end", "exited, done"]);
+}
+
 #[test]
 fn a_reader_never_sees_half_a_file() {
     let place = Place::new();
