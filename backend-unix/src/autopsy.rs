@@ -1,12 +1,12 @@
 //! What a hung tree was doing: taken from `/proc` before its first signal.
 
+use crate::linux::read_proc;
 use crate::notice::Named;
 use crate::process::Process;
 use crate::tree::Tree;
 use rustix::param::clock_ticks_per_second;
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::BTreeMap;
-use std::fs;
 use std::time::{Duration, Instant};
 
 /// One process of a hung tree.
@@ -89,7 +89,7 @@ impl Examiner {
             Some((*ticks, usage.at.elapsed()))
         });
         let (before, over) = known.unwrap_or_else(|| (0, age(&process)));
-        let wchan = fs::read_to_string(format!("/proc/{}/wchan", process.pid)).unwrap_or_default();
+        let wchan = read_proc(&format!("/proc/{}/wchan", process.pid)).unwrap_or_default();
         Examined {
             parent: process.parent,
             state: process.state,

@@ -32,8 +32,8 @@ const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 pub struct Config {
     /// The command.
     pub command: Command,
-    /// The file that it touches while it is well.
-    pub heartbeat_file: PathBuf,
+    /// The file that it touches while it is well, if anybody is to look at it.
+    pub heartbeat_file: Option<PathBuf>,
     /// What asks a command to leave.
     pub stop_signal: Number,
     /// What asks a hung command to leave.
@@ -70,7 +70,7 @@ pub struct UnixBackend<R> {
     stop_signal: Number,
     hang_signal: Number,
     signals: Signals,
-    looker: Looker,
+    looker: Option<Looker>,
     main: Main,
     tree: Tree,
     protection: Protection,
@@ -158,7 +158,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             stop_signal: config.stop_signal,
             hang_signal: config.hang_signal,
             signals,
-            looker: Looker::new(config.heartbeat_file)?,
+            looker: config.heartbeat_file.map(Looker::new).transpose()?,
             main: Main::None,
             tree,
             protection,
@@ -196,10 +196,11 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
     fn sleep(&self, until: Option<Instant>) {
         let hook_due = self.hooks.as_ref().and_then(Runner::due);
         let tick_due = self.tick.as_ref().map(|tick| tick.due);
-        let until = [until, hook_due, tick_due, self.looker.due()].into_iter().flatten().min();
+        let answer_due = self.looker.as_ref().and_then(Looker::due);
+        let until = [until, hook_due, tick_due, answer_due].into_iter().flatten().min();
         let timeout = until.map(|until| until - self.now());
         let readable = |descriptor| PollFd::new(descriptor, PollFlags::POLLIN);
-        let mut descriptors = vec![readable(self.looker.answered())];
+        let mut descriptors: Vec<_> = self.looker.iter().map(|looker| readable(looker.answered())).collect();
         match (&self.main, &self.notify) {
             (Main::Starting { spawned, .. }, _) => descriptors.push(readable(spawned.exec_result.as_fd())),
             (Main::None | Main::Alive { .. } | Main::Ended { .. }, Some(notify)) => {
@@ -213,7 +214,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
     /// What is due beside the command.
     fn turn(&mut self) {
         let now = self.now();
-        if let Some(waited) = self.looker.overdue(now) {
+        if let Some(waited) = self.looker.as_mut().and_then(|looker| looker.overdue(now)) {
             (self.report)(UnixNotice::HeartbeatUnanswered { waited });
         }
         if let Some(hooks) = &mut self.hooks {
@@ -302,7 +303,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
     }
 
     fn take_answers(&mut self) {
-        while let Some(answer) = self.looker.take() {
+        while let Some(answer) = self.looker.as_mut().and_then(Looker::take) {
             if let Some(error) = answer.error {
                 (self.report)(UnixNotice::HeartbeatUnreadable { error });
             }
@@ -467,7 +468,7 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
     }
 
     fn start(&mut self, run: RunId, restarts: u32) {
-        self.looker.before_start();
+        self.looker.iter_mut().for_each(Looker::before_start);
         self.take_answers();
         self.tree.begin();
         self.examiner.begin();
@@ -504,7 +505,7 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
 
     fn look(&mut self, run: RunId) {
         self.examiner.look(&self.tree);
-        self.looker.look(run);
+        self.looker.iter_mut().for_each(|looker| looker.look(run));
     }
 
     fn wait(&mut self, until: Option<Instant>) -> Event {

@@ -3,6 +3,7 @@
 use rustix::fs::{AtFlags, CWD, FileType, StatxFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
+use std::io::Read;
 use std::path::Path;
 use std::{fs, io};
 
@@ -34,10 +35,18 @@ pub(crate) fn proc_is_ours() -> io::Result<()> {
     Err(io::Error::other("/proc belongs to another PID namespace"))
 }
 
+/// A file of `/proc`, which says that it is empty and gives all in one piece to a reader with enough room.
+pub(crate) fn read_proc(path: &str) -> io::Result<String> {
+    let mut bytes = Vec::with_capacity(4096);
+    fs::File::open(path)?.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// The children of a process, of all its threads: proc_pid_task_tid_children(5).
 pub(crate) fn children_of(pid: i32) -> Vec<i32> {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    let lists = tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    let paths = tasks.flatten().map(|task| format!("/proc/{pid}/task/{}/children", task.file_name().display()));
+    let lists = paths.filter_map(|path| read_proc(&path).ok());
     lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
 }
 

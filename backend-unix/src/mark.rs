@@ -4,10 +4,11 @@
 //! It never binds: only the use of CPU without a pause under a real-time policy counts, and the limit is at least
 //! 146,000 years of it. Everybody may read it: proc_pid_limits(5).
 
+use crate::linux;
 use crate::process::Process;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getpid, getrlimit, setrlimit};
-use std::{fs, io};
+use std::io;
 
 /// Names one process for ever, by its pid and its start: the supervisor that marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +30,7 @@ impl Mark {
         if getrlimit(Resource::Rttime).maximum.is_some() {
             return Err(io::Error::other("RLIMIT_RTTIME has a hard limit"));
         }
-        crate::linux::proc_is_ours()?;
+        linux::proc_is_ours()?;
         let own = Process::read(getpid().as_raw_nonzero().get()).ok_or(io::ErrorKind::NotFound)?;
         Ok(Mark::made_by(&own))
     }
@@ -47,7 +48,7 @@ impl Mark {
 
     /// The mark on a process, if it bears one.
     pub fn on(pid: i32) -> Option<Mark> {
-        Mark::parse(&fs::read_to_string(format!("/proc/{pid}/limits")).ok()?)
+        Mark::parse(&linux::read_proc(&format!("/proc/{pid}/limits")).ok()?)
     }
 
     fn parse(limits: &str) -> Option<Mark> {

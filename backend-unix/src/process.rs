@@ -1,10 +1,11 @@
 //! One process, as `/proc` shows it.
 
+use crate::linux::read_proc;
 use crate::notice::Named;
 use nix::sys::signal::Signal;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
-use std::{fs, io};
+use std::io;
 
 /// A process as seen at one moment: proc_pid_stat(5).
 #[derive(Clone, Debug)]
@@ -24,8 +25,7 @@ pub(crate) struct Process {
 impl Process {
     /// The process of this number, if there is one.
     pub fn read(pid: i32) -> Option<Process> {
-        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-        Process::parse(pid, &String::from_utf8_lossy(&stat))
+        Process::parse(pid, &read_proc(&format!("/proc/{pid}/stat")).ok()?)
     }
 
     fn parse(pid: i32, stat: &str) -> Option<Process> {

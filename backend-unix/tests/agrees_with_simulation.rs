@@ -217,7 +217,7 @@ fn perform(script: &Script, signals: Signals) -> Story {
             arguments: vec!["act".into(), script.name.into()],
             environment: environment.collect(),
         },
-        heartbeat_file,
+        heartbeat_file: Some(heartbeat_file),
         stop_signal: Signal::SIGTERM,
         hang_signal: Signal::SIGTERM,
         notifications: Notifications::Refused,

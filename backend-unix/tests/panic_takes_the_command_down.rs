@@ -20,7 +20,7 @@ fn main() {
             ],
             environment: std::env::vars_os().collect(),
         },
-        heartbeat_file: folder.path().join("heartbeat.txt"),
+        heartbeat_file: Some(folder.path().join("heartbeat.txt")),
         stop_signal: Signal::SIGTERM,
         hang_signal: Signal::SIGTERM,
         notifications: Notifications::Refused,

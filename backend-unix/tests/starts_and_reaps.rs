@@ -13,7 +13,7 @@ fn main() {
             arguments: arguments.iter().map(Into::into).collect(),
             environment: std::env::vars_os().collect(),
         },
-        heartbeat_file: folder.path().join("heartbeat.txt"),
+        heartbeat_file: Some(folder.path().join("heartbeat.txt")),
         stop_signal: Signal::SIGTERM,
         hang_signal: Signal::SIGTERM,
         notifications: Notifications::Refused,

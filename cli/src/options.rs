@@ -290,7 +290,7 @@ fn settings(
         },
         backend: Config {
             command: Command { program, arguments: command.collect(), environment },
-            heartbeat_file,
+            heartbeat_file: (watchdog != Watchdog::Off).then_some(heartbeat_file),
             stop_signal: options.stop_signal,
             hang_signal: options.hang_signal.unwrap_or(options.stop_signal),
             notifications,

@@ -35,7 +35,8 @@ pub struct Record<'a> {
 pub enum Fact {
     Supervising {
         command: Vec<String>,
-        heartbeat_file: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        heartbeat_file: Option<String>,
         #[serde(with = "trace::PolicyForm")]
         policy: Policy,
     },
@@ -384,7 +385,7 @@ mod tests {
             threads: 1,
         };
         vec![
-            Fact::Supervising { command: vec![], heartbeat_file: String::new(), policy: Policy::default() },
+            Fact::Supervising { command: vec![], heartbeat_file: Some(String::new()), policy: Policy::default() },
             input(Instant::ORIGIN, Event::Elapsed),
             Fact::Started { run, pid },
             Fact::StartFailed { run, reason: "passing", os_error: 11 },

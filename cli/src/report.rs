@@ -9,7 +9,6 @@ use log::Level;
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 use supervisor_backend_unix::{Examined, Signal, Target, UnixNotice};
@@ -25,7 +24,7 @@ pub struct Reporter {
     grace_period: Duration,
     limit: Limit,
     ceiling: Option<Duration>,
-    heartbeat_file: PathBuf,
+    heartbeat_file: String,
     /// The main process of the current run.
     pid: u32,
     condition: Condition,
@@ -42,7 +41,7 @@ impl Reporter {
     pub fn new(settings: &Settings, sinks: Sinks) -> Reporter {
         let command = &settings.backend.command;
         let words = [&command.program].into_iter().chain(&command.arguments);
-        let heartbeat_file = settings.backend.heartbeat_file.display();
+        let heartbeat_file = settings.backend.heartbeat_file.as_ref().map(|path| path.display().to_string());
         let mut reporter = Reporter {
             program: Harmless(&command.program.to_string_lossy()).to_string(),
             timeout: match settings.policy.watchdog {
@@ -52,19 +51,20 @@ impl Reporter {
             grace_period: settings.policy.grace_period,
             limit: settings.policy.max_restarts,
             ceiling: settings.policy.backoff.ceiling,
-            heartbeat_file: settings.backend.heartbeat_file.clone(),
+            heartbeat_file: heartbeat_file.clone().unwrap_or_default(),
             pid: 0,
             condition: Condition::Going,
             sinks,
         };
-        reporter
-            .sinks
-            .tell_people(Level::Debug, format_args!("heartbeat file {heartbeat_file}, {:?}", settings.policy));
+        reporter.sinks.tell_people(
+            Level::Debug,
+            format_args!("heartbeat file {}, {:?}", reporter.heartbeat_file, settings.policy),
+        );
         reporter.sinks.tell_lines(
             Level::Info,
             &Fact::Supervising {
                 command: words.map(|word| word.to_string_lossy().into_owned()).collect(),
-                heartbeat_file: heartbeat_file.to_string(),
+                heartbeat_file,
                 policy: settings.policy.clone(),
             },
             &[],
@@ -265,12 +265,12 @@ impl Reporter {
             }
             UnixNotice::Resumed => self.tell(Level::Info, &Fact::Resumed, format_args!("goes on, the command too")),
             UnixNotice::HeartbeatUnreadable { error } => {
-                let path = self.heartbeat_file.display();
+                let path = &self.heartbeat_file;
                 let words = format!("cannot look at the heartbeat file {path}, which counts as silence: {error}");
                 self.trouble("heartbeat_file", error, format_args!("{words}"));
             }
             UnixNotice::HeartbeatUnanswered { waited } => {
-                let (path, waited) = (self.heartbeat_file.display(), Seconds(*waited));
+                let (path, waited) = (&self.heartbeat_file, Seconds(*waited));
                 let words =
                     format!("the file system of {path} does not answer for {waited}; until it does, no hang is found");
                 let error = io::Error::from(io::ErrorKind::TimedOut);
