@@ -32,6 +32,7 @@ use std::rc::Rc;
 use std::time::Instant;
 use supervisor_backend_unix::{Hook, Notifications, Signals, UnixBackend};
 use supervisor_core::Policy;
+use words::Harmless;
 
 /// The program: `supervisor [OPTIONS] <COMMAND> [ARGS]...`.
 pub fn main() -> ExitCode {
@@ -111,7 +112,7 @@ fn sinks(settings: &Settings, log: Log) -> Result<Sinks, String> {
     let mut files = Vec::new();
     for file in &settings.files {
         let option = file.option;
-        let words = format!("{option} {}: cannot be written", file.path.display());
+        let words = format!("{option} {}: cannot be written", Harmless(&file.path.display().to_string()));
         let words_later = words.clone();
         let tell = move |error: &std::io::Error| {
             logging::trouble(format, option, error, format_args!("{words_later}: {error}"));

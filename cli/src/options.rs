@@ -5,6 +5,7 @@ use crate::logging::{Format, Verbosity};
 use crate::manager;
 use crate::sinks::Form;
 use crate::values;
+use crate::words::Harmless;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
@@ -192,6 +193,15 @@ pub fn parser() -> clap::Command {
 /// # Errors
 /// Bad input, with the exit code that it leads to.
 pub fn read(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Request, Refusal> {
+    // A value may hold anything; what is said of it stays one line.
+    request(arguments, environment)
+        .map_err(|refusal| Refusal { message: Harmless(&refusal.message).to_string(), ..refusal })
+}
+
+fn request(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Request, Refusal> {
