@@ -211,3 +211,15 @@ fn in_the_background_reading_is_named_and_waits() {
     terminal.types("kill %1; wait %1; echo code=$?\r");
     terminal.shows("code=0\r");
 }
+
+#[test]
+fn a_dry_run_is_coloured_at_a_terminal_unless_nobody_wants_that() {
+    let place = Place::new();
+    let mut terminal = Terminal::new(&place);
+    terminal.types("TERM=xterm $S --dry-run true; echo over\r");
+    terminal.shows("\x1b[32mstart 1\x1b[0m");
+    terminal.shows("over\r\n");
+    terminal.types("NO_COLOR=1 TERM=xterm $S --dry-run true; echo it is $((40 + 2))\r");
+    let before = terminal.shows("it is 42");
+    assert!(before.contains("start 1,") && !before.contains("\x1b[32m"), "{before}");
+}
