@@ -7,6 +7,7 @@ mod logging;
 mod manager;
 mod metrics;
 mod options;
+mod outbox;
 mod publish;
 mod record;
 mod report;

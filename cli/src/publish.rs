@@ -1,10 +1,10 @@
 //! A file that always holds the latest text, whole: each new one replaces it by rename(2), in a thread of its own, so
 //! that a file system that does not answer delays nobody.
 
+use crate::outbox::Outbox;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fs, io};
 
@@ -13,30 +13,12 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// A published file.
 pub struct Published {
-    shared: Arc<(Mutex<Desk>, Condvar)>,
-}
-
-/// What is to be written.
-struct Desk {
-    latest: Latest,
-    writer: Writer,
-}
-
-enum Latest {
-    Written,
-    Waiting(String),
-}
-
-#[derive(PartialEq)]
-enum Writer {
-    /// No thread could be had yet.
-    Missing,
-    Idle,
-    Writing,
+    /// Only the latest text is worth writing.
+    texts: Outbox<String>,
 }
 
 impl Published {
-    /// Writes the first text at once.
+    /// Writes the first text at once. `on_error` is told of the first failure of each row of them.
     ///
     /// # Errors
     /// That the file cannot be written, or is something that must not be replaced: a device, a pipe, a folder.
@@ -47,55 +29,26 @@ impl Published {
             }
             Ok(_) | Err(_) => replace(path, first)?,
         }
-        let shared = Arc::new((Mutex::new(Desk { latest: Latest::Written, writer: Writer::Missing }), Condvar::new()));
-        let published = Published { shared: Arc::clone(&shared) };
         let path = path.to_owned();
-        let write = std::thread::Builder::new().name("publish".to_owned());
-        if write.spawn(move || write_on(&shared, &path, on_error)).is_ok() {
-            published.desk().writer = Writer::Idle;
-        }
-        Ok(published)
+        let mut last = Ok(());
+        let write = move |text: String| {
+            let result = replace(&path, &text);
+            if let (Err(error), Ok(())) = (&result, &last) {
+                on_error(error);
+            }
+            last = result;
+        };
+        Ok(Published { texts: Outbox::new("publish", 1, write)? })
     }
 
     /// Replaces the text, soon. One that was not written yet is passed over.
     pub fn put(&self, text: String) {
-        self.desk().latest = Latest::Waiting(text);
-        self.shared.1.notify_all();
+        self.texts.put(text);
     }
 
     /// Waits until the latest text is written, but not for a file system that does not answer.
     pub fn flush(&self) {
-        let busy = |desk: &mut Desk| {
-            desk.writer != Writer::Missing
-                && (matches!(desk.latest, Latest::Waiting(_)) || desk.writer == Writer::Writing)
-        };
-        drop(self.shared.1.wait_timeout_while(self.desk(), LAST_WORDS, busy));
-    }
-
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn write_on((desk, changed): &(Mutex<Desk>, Condvar), path: &Path, on_error: impl Fn(&io::Error)) {
-    let mut failing = false;
-    loop {
-        let mut guard = desk.lock().unwrap_or_else(PoisonError::into_inner);
-        guard.writer = Writer::Idle;
-        changed.notify_all();
-        let text = loop {
-            match std::mem::replace(&mut guard.latest, Latest::Written) {
-                Latest::Waiting(text) => break text,
-                Latest::Written => guard = changed.wait(guard).unwrap_or_else(PoisonError::into_inner),
-            }
-        };
-        guard.writer = Writer::Writing;
-        drop(guard);
-        let result = replace(path, &text);
-        if let (Err(error), false) = (&result, failing) {
-            on_error(error);
-        }
-        failing = result.is_err();
+        self.texts.flush(LAST_WORDS);
     }
 }
 
