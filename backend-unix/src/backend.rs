@@ -2,17 +2,19 @@
 
 use crate::autopsy::Examiner;
 use crate::clock::SystemClock;
-use crate::guard::Guard;
-use crate::hooks::{self, Hooks, Runner};
+use crate::config::{Config, Hook, Notifications};
+use crate::hooks::{self, Runner};
 use crate::linux;
 use crate::looker::{Looker, Question};
 use crate::mark::Mark;
+use crate::messages::{Messages, Sender};
 use crate::notice::{Named, Target, UnixNotice};
-use crate::notify::{Datagram, Nonsense, Notify, Place, Word};
+use crate::notify::Word;
 use crate::process::Process;
+use crate::protection::Protection;
 use crate::reap::{Found, next_change};
 use crate::signals::{Hangup, Signals};
-use crate::spawn::{Birth, Command, Image, Spawned, failure, restarts_variable};
+use crate::spawn::{Birth, Image, Spawned, failure, restarts_variable};
 use crate::terminal::Terminal;
 use crate::tree::{Leader, Tree};
 use nix::poll::{PollFd, PollFlags};
@@ -21,48 +23,10 @@ use rustix::fd::AsFd;
 use rustix::process::Pid;
 use std::collections::VecDeque;
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 use supervisor_core::{Backend, Event, ExitStatus, Instant, Message, Observation, RunId, Signal};
 
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
-
-/// What a [`UnixBackend`] is to run, and how.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The command.
-    pub command: Command,
-    /// The file that it touches while it is well, if anybody is to look at it.
-    pub heartbeat_file: Option<PathBuf>,
-    /// What asks a command to leave.
-    pub stop_signal: Number,
-    /// What asks a hung command to leave.
-    pub hang_signal: Number,
-    /// Whether the command may tell things of itself.
-    pub notifications: Notifications,
-    /// What is run for each event.
-    pub hook: Hook,
-    /// How often [`UnixNotice::Tick`] is told; never, if this is none.
-    pub tick: Option<Duration>,
-}
-
-/// Whether the command gets a `NOTIFY_SOCKET`: sd_notify(3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notifications {
-    /// It does not.
-    Refused,
-    /// It does.
-    Taken,
-}
-
-/// What is run for each event.
-#[derive(Clone, Debug)]
-pub enum Hook {
-    /// Nothing.
-    None,
-    /// This program, for each event of a queue that somebody fills.
-    Run(Command, Hooks),
-}
 
 /// Runs one command as Unix processes. There is at most one in a process, since it reaps every child.
 pub struct UnixBackend<R> {
@@ -75,8 +39,7 @@ pub struct UnixBackend<R> {
     tree: Tree,
     protection: Protection,
     mark: Option<Mark>,
-    notify: Option<Notify>,
-    nonsense: Nonsensical,
+    messages: Option<Messages>,
     hooks: Option<Runner>,
     terminal: Terminal,
     examiner: Examiner,
@@ -85,28 +48,10 @@ pub struct UnixBackend<R> {
     report: R,
 }
 
-/// Whether a message that makes no sense has been told of.
-enum Nonsensical {
-    NotYet,
-    Told,
-}
-
 /// The next [`UnixNotice::Tick`].
 struct Tick {
     every: Duration,
     due: Instant,
-}
-
-/// Who clears the tree if this process is killed.
-enum Protection {
-    /// A process of its own, which knows them by their mark.
-    Guard(Guard),
-    /// It was, and has ended; with the next run there will be another.
-    Lost,
-    /// With the first process of a pid namespace all others end: pid_namespaces(7).
-    Kernel,
-    /// Only the main process is sure to end, by its parent-death signal.
-    Nobody,
 }
 
 /// The main process of the current run.
@@ -129,20 +74,17 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
     pub fn new(config: Config, signals: Signals, mut report: R) -> io::Result<UnixBackend<R>> {
         linux::become_subreaper()?;
         let mut command = config.command;
-        let notify = match config.notifications {
+        let messages = match config.notifications {
             Notifications::Refused => None,
-            Notifications::Taken => Some(Notify::open()?),
+            Notifications::Taken => Some(Messages::open()?),
         };
-        let socket = notify.as_ref().map(Notify::place);
+        let socket = messages.as_ref().map(Messages::place);
         if let Some(socket) = socket {
             command.environment.retain(|(name, _)| name != NOTIFY_SOCKET);
             command.environment.push((NOTIFY_SOCKET.into(), socket.variable()));
         }
         let mark = Mark::own();
-        let protection = protect(&mark, socket).unwrap_or_else(|error| {
-            report(UnixNotice::Unguarded { error });
-            Protection::Nobody
-        });
+        let protection = Protection::begin(&mark, socket.cloned(), &mut report);
         let mark = mark.ok();
         // After the guard was forked, so that it is a stranger to the tree.
         let (hooks, hook_mark) = match config.hook {
@@ -163,8 +105,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             tree,
             protection,
             mark,
-            notify,
-            nonsense: Nonsensical::NotYet,
+            messages,
             hooks,
             terminal: Terminal::Kept,
             examiner: Examiner::new(),
@@ -184,7 +125,10 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
                 break;
             }
             self.events.clear();
-            self.sleep(Some(until));
+            let hook_due = self.hooks.as_ref().and_then(Runner::due);
+            let due = hook_due.map_or(until, |due| due.min(until));
+            // Nothing but hooks and requests to stop is of interest any more.
+            self.signals.sleep(&mut [], Some(due - self.now()));
             self.take_signals();
             self.reap();
         }
@@ -194,17 +138,22 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
     }
 
     fn sleep(&self, until: Option<Instant>) {
-        let hook_due = self.hooks.as_ref().and_then(Runner::due);
-        let tick_due = self.tick.as_ref().map(|tick| tick.due);
-        let answer_due = self.looker.as_ref().and_then(Looker::due);
-        let until = [until, hook_due, tick_due, answer_due].into_iter().flatten().min();
+        let dues = [
+            until,
+            self.hooks.as_ref().and_then(Runner::due),
+            self.tick.as_ref().map(|tick| tick.due),
+            self.looker.as_ref().and_then(Looker::due),
+            self.protection.due(),
+            self.terminal.due(),
+        ];
+        let until = dues.into_iter().flatten().min();
         let timeout = until.map(|until| until - self.now());
         let readable = |descriptor| PollFd::new(descriptor, PollFlags::POLLIN);
         let mut descriptors: Vec<_> = self.looker.iter().map(|looker| readable(looker.answered())).collect();
-        match (&self.main, &self.notify) {
+        match (&self.main, &self.messages) {
             (Main::Starting { spawned, .. }, _) => descriptors.push(readable(spawned.exec_result.as_fd())),
-            (Main::None | Main::Alive { .. } | Main::Ended { .. }, Some(notify)) => {
-                descriptors.push(readable(notify.received()));
+            (Main::None | Main::Alive { .. } | Main::Ended { .. }, Some(messages)) => {
+                descriptors.push(readable(messages.received()));
             }
             (Main::None | Main::Alive { .. } | Main::Ended { .. }, None) => {}
         }
@@ -216,6 +165,12 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
         let now = self.now();
         if let Some(waited) = self.looker.as_mut().and_then(|looker| looker.overdue(now)) {
             (self.report)(UnixNotice::HeartbeatUnanswered { waited });
+        }
+        if let Some(guard) = self.protection.turn(now, &mut self.report) {
+            self.tree.ignore(guard);
+        }
+        if self.terminal.due().is_some_and(|due| now >= due) {
+            self.lend_terminal();
         }
         if let Some(hooks) = &mut self.hooks {
             hooks.turn(now, &self.signals, &mut self.report);
@@ -230,55 +185,32 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
     }
 
     fn take_messages(&mut self) {
-        /// A flood must not drown everything else.
-        const AT_A_TIME: usize = 64;
-        if let Main::Starting { .. } = self.main {
+        let UnixBackend { main, tree, examiner, events, report, messages, .. } = self;
+        let Some(messages) = messages else { return };
+        let own = std::process::id().cast_signed();
+        let knows = |pid: i32, main: Option<Pid>| match Process::read(pid) {
+            // A privileged systemd-notify(1) that is the main process speaks for its parent.
+            _ if pid == own || main.is_some_and(|main| raw(main) == pid) || tree.holds(pid) => Sender::OfCommand,
+            None if pid != 0 => Sender::Gone,
+            Some(_) | None => Sender::Stranger,
+        };
+        let (run, words) = match main {
             // What comes before the start is known waits for it.
-            return;
-        }
-        for _ in 0..AT_A_TIME {
-            let Some(Datagram { sender, words }) = self.notify.as_ref().and_then(Notify::take) else { return };
-            let run = match &self.main {
-                Main::Alive { run, .. } | Main::Ended { run, .. } if self.is_of_command(sender) => *run,
-                Main::None | Main::Starting { .. } | Main::Alive { .. } | Main::Ended { .. } => {
-                    // What a run that is over said last is no news.
-                    if sender == 0 || Process::read(sender).is_some() {
-                        self.refuse(&format!("pid {sender} is not of the command"));
+            Main::Starting { .. } => return,
+            Main::None => return drop(messages.take(|_| Sender::Gone, &mut |_| {})),
+            Main::Alive { run, pid } => (*run, messages.take(|sender| knows(sender, Some(*pid)), report)),
+            Main::Ended { run, .. } => (*run, messages.take(|sender| knows(sender, None), report)),
+        };
+        for word in words {
+            match word {
+                Word::ForMachine(message) => {
+                    if message == Message::Heartbeat {
+                        examiner.told(tree);
                     }
-                    continue;
+                    events.push_back(Event::Told { run, message });
                 }
-            };
-            match words {
-                Ok(words) => {
-                    for word in words {
-                        match word {
-                            Word::ForMachine(message) => {
-                                if message == Message::Heartbeat {
-                                    self.examiner.told(&self.tree);
-                                }
-                                self.events.push_back(Event::Told { run, message });
-                            }
-                            Word::Status(text) => (self.report)(UnixNotice::StatusText { text }),
-                        }
-                    }
-                }
-                Err(Nonsense::TooLong) => self.refuse("it is longer than 4096 bytes"),
-                Err(Nonsense::Line(line)) => self.refuse(&format!("{line} means nothing")),
+                Word::Status(text) => report(UnixNotice::StatusText { text }),
             }
-        }
-    }
-
-    fn is_of_command(&self, sender: i32) -> bool {
-        let is_main = matches!(&self.main, Main::Alive { pid, .. } if raw(*pid) == sender);
-        // A privileged systemd-notify(1) that is the main process speaks for its parent.
-        let is_ours = sender.cast_unsigned() == std::process::id();
-        is_main || is_ours || self.tree.holds(sender)
-    }
-
-    fn refuse(&mut self, why: &str) {
-        if let Nonsensical::NotYet = self.nonsense {
-            self.nonsense = Nonsensical::Told;
-            (self.report)(UnixNotice::MessageRefused { error: io::Error::other(why.to_owned()) });
         }
     }
 
@@ -363,17 +295,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
                         self.tree.spare(hooks.pid());
                         continue;
                     }
-                    if let Protection::Guard(guard) = &mut self.protection
-                        && guard.reaped(pid)
-                    {
-                        // One that is killed again and again must not keep us from our work.
-                        let is_old = guard.age() >= Duration::from_secs(1);
-                        self.protection = Protection::Lost;
-                        (self.report)(UnixNotice::GuardLost);
-                        if is_old {
-                            self.guard_again();
-                        }
-                    }
+                    self.protection.reaped(pid, &mut self.report);
                     self.ended(pid, status);
                 }
                 Found::Stopped { pid, signal } => {
@@ -399,12 +321,29 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
         if raw(main) != pid {
             return;
         }
-        if [Number::SIGTTIN as i32, Number::SIGTTOU as i32].contains(&signal) && self.terminal.lend(main) {
-            signal_group(pid, Number::SIGCONT);
-            (self.report)(UnixNotice::TerminalLent { group: pid });
+        if [Number::SIGTTIN as i32, Number::SIGTTOU as i32].contains(&signal) {
+            self.lend_terminal();
         } else if signal == Number::SIGTSTP as i32 && self.terminal == Terminal::Lent {
             self.suspend();
         }
+    }
+
+    fn lend_terminal(&mut self) {
+        let Main::Alive { pid: main, .. } = &self.main else {
+            self.terminal = Terminal::Kept;
+            return;
+        };
+        if self.terminal.lend(*main) {
+            let group = raw(*main);
+            signal_group(group, Number::SIGCONT);
+            (self.report)(UnixNotice::TerminalLent { group });
+        }
+    }
+
+    fn take_terminal_back(&mut self, main: Pid) -> bool {
+        let tree = &self.tree;
+        let is_job = |group: Pid| tree.descendants().iter().any(|process| process.group == raw(group));
+        self.terminal.take_back(|group| group == main || is_job(group))
     }
 
     /// Stops the command and this process, as the terminal's keys ask, until somebody continues us.
@@ -414,7 +353,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             Main::None | Main::Starting { .. } | Main::Ended { .. } => None,
         };
         (self.report)(UnixNotice::Suspended);
-        let had_terminal = main.is_some_and(|main| self.terminal.take_back(main));
+        let had_terminal = main.is_some_and(|main| self.take_terminal_back(main));
         main.into_iter().for_each(|main| signal_group(raw(main), Number::SIGTSTP));
         // Nothing is lost if we cannot be stopped.
         let _ = self.signals.suspend();
@@ -426,22 +365,11 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
     }
 
     /// The terminal comes back with the end of the main process. One that ended by its keys was told to by a person.
-    fn take_terminal_back(&mut self, main: Pid, status: ExitStatus) {
+    fn settle_terminal(&mut self, main: Pid, status: ExitStatus) {
         const AFTER_SIGINT: [ExitStatus; 2] = [ExitStatus::Signal(2), ExitStatus::Code(128 + 2)];
-        if self.terminal.take_back(main) && AFTER_SIGINT.contains(&status) {
+        if self.take_terminal_back(main) && AFTER_SIGINT.contains(&status) {
             (self.report)(UnixNotice::Received { signal: Number::SIGINT, sender: 0 });
             self.events.push_back(Event::Interrupt);
-        }
-    }
-
-    fn guard_again(&mut self) {
-        let (Protection::Lost, Some(mark)) = (&self.protection, self.mark) else { return };
-        match Guard::start(mark, self.notify.as_ref().map(Notify::place)) {
-            Ok(guard) => {
-                self.tree.ignore(guard.pid().unwrap_or_default());
-                self.protection = Protection::Guard(guard);
-            }
-            Err(error) => (self.report)(UnixNotice::Unguarded { error }),
         }
     }
 
@@ -455,7 +383,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
         if let Main::Alive { run, pid: main } = self.main
             && raw(main) == pid
         {
-            self.take_terminal_back(main, status);
+            self.settle_terminal(main, status);
             self.main = Main::Ended { run, group: pid };
             self.events.push_back(Event::Exited { run, status });
         }
@@ -472,7 +400,6 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
         self.take_answers();
         self.tree.begin();
         self.examiner.begin();
-        self.guard_again();
         let spawned = restarts_variable(restarts)
             .and_then(|restarts| self.image.spawn(&[restarts], &Birth::Command { mark: self.mark }, &self.signals));
         match spawned {
@@ -510,6 +437,12 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
 
     fn wait(&mut self, until: Option<Instant>) -> Event {
         loop {
+            let is_due = until.is_some_and(|until| self.now() >= until);
+            // Whatever the command has to tell, a deadline is kept.
+            let is_held_up = is_due && matches!(self.events.front(), Some(Event::Told { .. }));
+            if is_held_up {
+                return Event::Elapsed;
+            }
             if let Some(event) = self.events.pop_front() {
                 return event;
             }
@@ -527,17 +460,6 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
                 return Event::Elapsed;
             }
         }
-    }
-}
-
-fn protect(mark: &io::Result<Mark>, socket: Option<&Place>) -> io::Result<Protection> {
-    if std::process::id() == 1 {
-        return Ok(Protection::Kernel);
-    }
-    linux::proc_is_ours()?;
-    match mark {
-        Ok(mark) => Ok(Protection::Guard(Guard::start(*mark, socket)?)),
-        Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
     }
 }
 

@@ -32,7 +32,6 @@ const QUIET_PASSES: u32 = 2;
 pub(crate) struct Guard {
     process: Life,
     alarm: OwnedFd,
-    started: Instant,
 }
 
 /// The guard's process.
@@ -54,7 +53,7 @@ impl Guard {
         match unsafe { fork()? } {
             ForkResult::Parent { child } => {
                 let pid = Pid::from_raw(child.as_raw()).expect("the pid of a child is positive");
-                Ok(Guard { process: Life::Child(pid), alarm, started: Instant::now() })
+                Ok(Guard { process: Life::Child(pid), alarm })
             }
             ForkResult::Child => {
                 stand_apart(ear.as_raw_fd());
@@ -68,11 +67,6 @@ impl Guard {
                 unsafe { libc::_exit(0) }
             }
         }
-    }
-
-    /// How long it has been there.
-    pub fn age(&self) -> Duration {
-        self.started.elapsed()
     }
 
     /// Its process, unless that is reaped.
@@ -126,6 +120,7 @@ fn clear(mark: Mark) {
     let mut search = Search {
         marks: BTreeSet::from([mark, mark.of_hook()]),
         members: BTreeSet::new(),
+        killed: BTreeSet::new(),
         others: BTreeSet::new(),
         last_found: begun,
     };
@@ -137,7 +132,7 @@ fn clear(mark: Mark) {
             // What forks and exits faster than one can look is only caught by looking again at once.
             Pass::Missed if search.last_found.elapsed() < SUSPICION => std::thread::yield_now(),
             Pass::Missed => return,
-            Pass::Found | Pass::Quiet => {
+            Pass::Found | Pass::Quiet | Pass::Blind => {
                 search.others.clear();
                 std::thread::sleep(PAUSE);
             }
@@ -150,6 +145,8 @@ struct Search {
     /// Of this supervisor, and of all that it started: any of them may be a supervisor.
     marks: BTreeSet<Mark>,
     members: BTreeSet<i32>,
+    /// Those of this pass: later their numbers may be others'.
+    killed: BTreeSet<i32>,
     /// Looked at, and found to be none of ours.
     others: BTreeSet<i32>,
     /// When a living member was last seen.
@@ -164,17 +161,20 @@ enum Pass {
     Missed,
     /// Nothing.
     Quiet,
+    /// Processes cannot be seen just now.
+    Blind,
 }
 
 impl Search {
     fn pass(&mut self) -> Pass {
         let own = getpid().as_raw_nonzero().get();
-        let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let Ok(entries) = fs::read_dir("/proc") else { return Pass::Blind };
+        let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
         // The latest first: they are the likeliest to be gone soon.
         let mut pids: Vec<_> = pids.filter(|pid| *pid != own && !self.others.contains(pid)).collect();
         pids.sort_unstable_by(|a, b| b.cmp(a));
         let begun = Instant::now();
+        self.killed.clear();
         let mut has_missed = false;
         let mut rest = Vec::new();
         for pid in pids {
@@ -204,6 +204,7 @@ impl Search {
         let mark = Mark::made_by(process);
         self.marks.extend([mark, mark.of_hook()]);
         self.members.insert(process.pid);
+        self.killed.insert(process.pid);
         self.last_found = Instant::now();
     }
 
@@ -211,7 +212,7 @@ impl Search {
     fn kill_relatives(&mut self, mut rest: Vec<(Option<Mark>, Process)>) {
         loop {
             let (relatives, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(mark, process)| {
-                mark.is_some_and(|mark| self.marks.contains(&mark)) || self.members.contains(&process.parent)
+                mark.is_some_and(|mark| self.marks.contains(&mark)) || self.killed.contains(&process.parent)
             });
             if relatives.is_empty() {
                 self.others.extend(others.iter().map(|(_, process)| process.pid));

@@ -186,13 +186,13 @@ impl Runner {
     /// A hook that is not reaped yet.
     fn kill_tree(&self, pid: i32) {
         let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
-        kill_all(crate::linux::children_of(pid));
+        kill_all(crate::linux::children_of(pid).unwrap_or_default());
         self.kill_leftovers();
     }
 
     fn kill_leftovers(&self) {
         let own = std::process::id().cast_signed();
-        let orphans = crate::linux::children_of(own);
+        let orphans = crate::linux::children_of(own).unwrap_or_default();
         let of_hooks = orphans.into_iter().filter(|&pid| self.mark.is_some() && Mark::on(pid) == self.mark);
         kill_all(of_hooks.collect());
     }
@@ -201,7 +201,7 @@ impl Runner {
 /// Kills processes and all below them.
 fn kill_all(mut pids: Vec<i32>) {
     while let Some(pid) = pids.pop() {
-        pids.extend(crate::linux::children_of(pid));
+        pids.extend(crate::linux::children_of(pid).unwrap_or_default());
         if let Some(process) = Process::read(pid) {
             // It may be gone.
             let _ = process.signal(Signal::SIGKILL);

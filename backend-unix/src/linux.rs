@@ -42,12 +42,29 @@ pub(crate) fn read_proc(path: &str) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The children of a process, of all its threads: proc_pid_task_tid_children(5).
-pub(crate) fn children_of(pid: i32) -> Vec<i32> {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    let paths = tasks.flatten().map(|task| format!("/proc/{pid}/task/{}/children", task.file_name().display()));
-    let lists = paths.filter_map(|path| read_proc(&path).ok());
-    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
+/// The children of a process, of all its threads; none of one that is gone: proc_pid_task_tid_children(5).
+///
+/// # Errors
+/// That they cannot be told just now, as for want of a descriptor.
+pub(crate) fn children_of(pid: i32) -> io::Result<Vec<i32>> {
+    let Some(tasks) = unless_gone(fs::read_dir(format!("/proc/{pid}/task")))? else { return Ok(Vec::new()) };
+    let mut children = Vec::new();
+    for task in tasks {
+        let Some(task) = unless_gone(task)? else { continue };
+        let path = format!("/proc/{pid}/task/{}/children", task.file_name().display());
+        let list = unless_gone(read_proc(&path))?.unwrap_or_default();
+        children.extend(list.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+    }
+    Ok(children)
+}
+
+fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// What identifies a version of a file.

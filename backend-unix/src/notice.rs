@@ -96,8 +96,10 @@ pub enum UnixNotice {
     },
     /// The loop turns: told as often as [`Config::tick`](crate::Config::tick) says.
     Tick,
-    /// The guard has ended, by whatever hand. Another takes its place, at the latest with the next run.
+    /// The guard has ended, by whatever hand. Another will take its place as soon as there is one to be had.
     GuardLost,
+    /// There is a guard again.
+    GuardReplaced,
     /// There is no guard, so that what the command starts lives on if this process is killed. Told once.
     Unguarded {
         /// Why.

@@ -1,19 +1,16 @@
 //! What the command tells of itself, as programs made for systemd do: sd_notify(3).
 //!
 //! The socket is a file, as systemd's own is, since not all client libraries know abstract names. It lies in a folder
-//! with a name that nobody can guess, which goes with the supervisor, or with its guard. Where there is no folder to
+//! of its own, which goes with the supervisor, or with its guard. Where there is no folder to
 //! write to, the name is abstract after all. Anybody may send to it, so that each message is asked where it comes from.
 
-use nix::cmsg_space;
-use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, UnixCredentials, bind, recvmsg,
-    setsockopt, socket, sockopt,
-};
+use nix::libc;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, setsockopt, socket, sockopt};
+use rustix::io::Errno;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, Permissions};
-use std::io::{self, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,8 +18,8 @@ use supervisor_core::Message;
 
 /// Longer messages are refused; systemd allows as much.
 const LONGEST: usize = 4096;
-/// As many descriptors as can come along, SCM_MAX_FD of the kernel.
-const MOST_DESCRIPTORS: usize = 253;
+/// More lines than there are things to say.
+const MOST_LINES: usize = 32;
 
 /// The receiving end.
 pub(crate) struct Notify {
@@ -89,7 +86,7 @@ impl Drop for Notify {
     }
 }
 
-/// One datagram, whoever sent it. Descriptors that came along are closed already.
+/// One datagram, whoever sent it.
 pub(crate) struct Datagram {
     /// In our PID namespace; 0 if it is in none of ours.
     pub sender: i32,
@@ -118,13 +115,13 @@ impl Notify {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let socket = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
         setsockopt(&socket, sockopt::PassCred, &true)?;
-        let place = Place::find();
-        bind(socket.as_raw_fd(), &place.address()?)?;
-        if let Place::Folder(folder) = &place {
+        let notify = Notify { socket, place: Place::find() };
+        bind(notify.socket.as_raw_fd(), &notify.place.address()?)?;
+        if let Place::Folder(folder) = &notify.place {
             // The command may have become another user.
             fs::set_permissions(folder.join(SOCKET), Permissions::from_mode(0o666))?;
         }
-        Ok(Notify { socket, place })
+        Ok(notify)
     }
 
     /// Where the socket is.
@@ -139,32 +136,41 @@ impl Notify {
     /// The next datagram, if there is one.
     pub fn take(&self) -> Option<Datagram> {
         let mut bytes = [0; LONGEST];
-        let mut space = cmsg_space!(UnixCredentials, [RawFd; MOST_DESCRIPTORS]);
-        let mut parts = [IoSliceMut::new(&mut bytes)];
-        let received = loop {
-            let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-            match recvmsg::<UnixAddr>(self.socket.as_raw_fd(), &mut parts, Some(&mut space), flags) {
-                Err(Errno::EINTR) => {}
-                result => break result.ok()?,
-            }
-        };
-        let mut sender = 0;
-        for message in received.cmsgs().into_iter().flatten() {
-            match message {
-                ControlMessageOwned::ScmCredentials(credentials) => sender = credentials.pid(),
-                ControlMessageOwned::ScmRights(descriptors) => {
-                    for descriptor in descriptors {
-                        // SAFETY: the kernel has just given it to this process, and nobody else knows of it.
-                        drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
-                    }
-                }
-                _ => {}
-            }
-        }
-        let is_cut = received.flags.contains(MsgFlags::MSG_TRUNC);
-        let length = received.bytes;
+        let (length, sender, flags) = rustix::io::retry_on_intr(|| receive(&self.socket, &mut bytes)).ok()?;
+        let is_cut = flags & libc::MSG_TRUNC != 0;
         let words = if is_cut { Err(Nonsense::TooLong) } else { read(&bytes[..length]) };
         Some(Datagram { sender, words })
+    }
+}
+
+/// Room for the credentials of the sender, aligned as control messages are: cmsg(3).
+#[repr(C, align(8))]
+struct Control([u8; Control::ROOM]);
+
+impl Control {
+    // SAFETY: this only computes.
+    const ROOM: usize = unsafe { libc::CMSG_SPACE(size_of::<libc::ucred>() as u32) } as usize;
+}
+
+/// Receives a datagram: its length, the pid of its sender, and flags. Descriptors that come along find no room, so that the
+/// kernel closes them: however many there are, none is ever ours.
+fn receive(socket: &OwnedFd, bytes: &mut [u8]) -> Result<(usize, i32, i32), Errno> {
+    let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    let mut control = Control([0; Control::ROOM]);
+    // SAFETY: all zeroes is a valid message header; it points to what lives until the end of this function; and the kernel
+    // has written whole control messages, of which the first is that of the credentials.
+    unsafe {
+        let mut header: libc::msghdr = std::mem::zeroed();
+        (header.msg_iov, header.msg_iovlen) = (&raw mut part, 1);
+        (header.msg_control, header.msg_controllen) = (control.0.as_mut_ptr().cast(), Control::ROOM as _);
+        let length = libc::recvmsg(socket.as_raw_fd(), &raw mut header, 0);
+        let Ok(length) = usize::try_from(length) else {
+            return Err(Errno::from_raw_os_error(nix::errno::Errno::last_raw()));
+        };
+        let first = libc::CMSG_FIRSTHDR(&raw const header);
+        let has_sender = !first.is_null() && (*first).cmsg_type == libc::SCM_CREDENTIALS;
+        let credentials = has_sender.then(|| libc::CMSG_DATA(first).cast::<libc::ucred>().read_unaligned());
+        Ok((length, credentials.map_or(0, |credentials| credentials.pid), header.msg_flags))
     }
 }
 
@@ -172,6 +178,9 @@ impl Notify {
 fn read(bytes: &[u8]) -> Result<Vec<Word>, Nonsense> {
     let text = String::from_utf8_lossy(bytes);
     let lines = text.split('\n').filter(|line| !line.is_empty());
+    if lines.clone().count() > MOST_LINES {
+        return Err(Nonsense::TooLong);
+    }
     let words: Result<Vec<_>, _> = lines.map(word).collect();
     Ok(words?.into_iter().flatten().collect())
 }
@@ -232,7 +241,8 @@ mod tests {
 
     #[test]
     fn what_is_sent_is_received_with_its_sender_and_no_descriptor_stays() {
-        use nix::sys::socket::{ControlMessage, sendmsg};
+        use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+        use std::os::fd::RawFd;
         let notify = Notify::open().unwrap();
         let (far, near) = (notify.place.address().unwrap(), std::io::stdin());
         let sender = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).unwrap();

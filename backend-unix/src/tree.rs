@@ -52,7 +52,7 @@ impl Tree {
         let proc = if result.is_ok() { Proc::Visible } else { Proc::Hidden };
         let hooks = Spared { mark: hook_mark, pid: None };
         let mut tree = Tree { proc, strangers: BTreeSet::new(), hooks, sent: BTreeSet::new() };
-        tree.strangers = tree.children();
+        tree.strangers = tree.children().unwrap_or_default();
         (tree, result)
     }
 
@@ -77,10 +77,10 @@ impl Tree {
     }
 
     /// Whether nothing is left of a run whose main process led this group. Where nobody sees processes, the group is
-    /// all that can be told.
+    /// all that can be told; where they cannot be seen just now, nothing is sure.
     pub fn is_empty(&self, group: i32) -> bool {
         match self.proc {
-            Proc::Visible => self.children().is_empty(),
+            Proc::Visible => self.children().is_ok_and(|children| children.is_empty()),
             Proc::Hidden => killpg(nix::unistd::Pid::from_raw(group), None) == Err(nix::errno::Errno::ESRCH),
         }
     }
@@ -100,6 +100,9 @@ impl Tree {
     /// Sends a signal to the run. SIGKILL goes to everything in it. Any other goes to the process group while its
     /// leader lives, and then to whatever is left and did not get it before.
     pub fn signal(&mut self, leader: Leader, signal: Signal, report: &mut impl FnMut(UnixNotice)) {
+        if let (Err(error), Leader::Gone(_)) = (self.children(), leader) {
+            report(UnixNotice::ProcessesInvisible { error });
+        }
         match (signal, leader) {
             (Signal::SIGKILL, Leader::Alive(pid)) => {
                 signal_group(pid, signal, report);
@@ -143,11 +146,12 @@ impl Tree {
 
     /// All living processes of the run, parents before children.
     pub fn descendants(&self) -> Vec<Process> {
-        let mut known = self.children();
+        let mut known = self.children().unwrap_or_default();
         let mut pids: Vec<i32> = known.iter().copied().collect();
         let mut next = 0;
         while let Some(&pid) = pids.get(next) {
-            pids.extend(linux::children_of(pid).into_iter().filter(|&child| known.insert(child)));
+            let children = linux::children_of(pid).unwrap_or_default();
+            pids.extend(children.into_iter().filter(|&child| known.insert(child)));
             next += 1;
         }
         pids.into_iter().filter_map(Process::read).filter(Process::is_alive).collect()
@@ -155,12 +159,12 @@ impl Tree {
 
     /// The children of this process that belong to the run. None of them goes before it is reaped, so that the list
     /// of the kernel is complete.
-    fn children(&self) -> BTreeSet<i32> {
+    fn children(&self) -> io::Result<BTreeSet<i32>> {
         let all = match self.proc {
-            Proc::Visible => linux::children_of(std::process::id().cast_signed()),
+            Proc::Visible => linux::children_of(std::process::id().cast_signed())?,
             Proc::Hidden => Vec::new(),
         };
-        all.into_iter().filter(|&pid| self.owns(pid)).collect()
+        Ok(all.into_iter().filter(|&pid| self.owns(pid)).collect())
     }
 
     fn owns(&self, child: i32) -> bool {

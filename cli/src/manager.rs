@@ -50,7 +50,7 @@ fn begin(address: SocketAddr, format: Format) -> io::Result<Manager> {
             }
         }
     };
-    Ok(Manager { words: Outbox::new("notify", MOST_WAITING, say)? })
+    Ok(Manager { words: Outbox::new("notify", MOST_WAITING, say) })
 }
 
 fn is_deaf(format: Format, error: &io::Error) {

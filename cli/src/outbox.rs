@@ -2,14 +2,20 @@
 //! orders it does not wait.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Items on their way to the one that takes them.
 pub struct Outbox<T> {
-    shared: Arc<(Mutex<Desk<T>>, Condvar)>,
+    shared: Arc<Shared<T>>,
+    name: &'static str,
     room: usize,
+}
+
+struct Shared<T> {
+    desk: Mutex<Desk<T>>,
+    changed: Condvar,
+    take: Mutex<Box<dyn FnMut(T) + Send>>,
 }
 
 struct Desk<T> {
@@ -19,61 +25,70 @@ struct Desk<T> {
 
 #[derive(PartialEq)]
 enum Worker {
+    /// No thread could be had yet.
+    Missing,
     Idle,
     Busy,
 }
 
 impl<T: Send + 'static> Outbox<T> {
-    /// Starts the thread that takes them, one after another. At most `room` wait; then the oldest is dropped.
-    ///
-    /// # Errors
-    /// That no thread is to be had.
-    pub fn new(name: &str, room: usize, mut take: impl FnMut(T) + Send + 'static) -> io::Result<Outbox<T>> {
-        let desk = Desk { waiting: VecDeque::new(), worker: Worker::Idle };
-        let shared = Arc::new((Mutex::new(desk), Condvar::new()));
-        let outbox = Outbox { shared: Arc::clone(&shared), room };
-        let work = move || {
-            let (desk, changed) = &*shared;
-            loop {
-                take(next(desk, changed));
-            }
-        };
-        std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
-        Ok(outbox)
+    /// A thread of this name takes them, one after another. At most `room` wait; then the oldest is dropped.
+    pub fn new(name: &'static str, room: usize, take: impl FnMut(T) + Send + 'static) -> Outbox<T> {
+        let desk = Mutex::new(Desk { waiting: VecDeque::new(), worker: Worker::Missing });
+        let shared = Shared { desk, changed: Condvar::new(), take: Mutex::new(Box::new(take)) };
+        Outbox { shared: Arc::new(shared), name, room }
     }
 
-    /// Adds an item.
+    /// Adds an item. The thread is started with the first; where none is to be had, items wait for the next attempt.
     pub fn put(&self, item: T) {
-        let mut desk = lock(&self.shared.0);
+        let mut desk = lock(&self.shared.desk);
         if desk.waiting.len() == self.room {
             desk.waiting.pop_front();
         }
         desk.waiting.push_back(item);
-        self.shared.1.notify_all();
+        if desk.worker == Worker::Missing {
+            let shared = Arc::clone(&self.shared);
+            let work = std::thread::Builder::new().name(self.name.to_owned()).spawn(move || shared.work());
+            desk.worker = if work.is_ok() { Worker::Busy } else { Worker::Missing };
+        }
+        self.shared.changed.notify_all();
     }
 
     /// Waits until all is taken, but no longer than that.
     pub fn flush(&self, patience: Duration) {
-        let is_busy = |desk: &mut Desk<T>| !desk.waiting.is_empty() || desk.worker == Worker::Busy;
-        drop(self.shared.1.wait_timeout_while(lock(&self.shared.0), patience, is_busy));
+        let is_busy = |desk: &mut Desk<T>| match desk.worker {
+            Worker::Missing => false,
+            Worker::Idle => !desk.waiting.is_empty(),
+            Worker::Busy => true,
+        };
+        drop(self.shared.changed.wait_timeout_while(lock(&self.shared.desk), patience, is_busy));
     }
 }
 
-fn next<T>(desk: &Mutex<Desk<T>>, changed: &Condvar) -> T {
-    let mut desk = lock(desk);
-    desk.worker = Worker::Idle;
-    changed.notify_all();
-    loop {
-        if let Some(item) = desk.waiting.pop_front() {
-            desk.worker = Worker::Busy;
-            return item;
+impl<T> Shared<T> {
+    fn work(&self) {
+        let mut take = lock(&self.take);
+        loop {
+            take(self.next());
         }
-        desk = changed.wait(desk).unwrap_or_else(PoisonError::into_inner);
+    }
+
+    fn next(&self) -> T {
+        let mut desk = lock(&self.desk);
+        desk.worker = Worker::Idle;
+        self.changed.notify_all();
+        loop {
+            if let Some(item) = desk.waiting.pop_front() {
+                desk.worker = Worker::Busy;
+                return item;
+            }
+            desk = self.changed.wait(desk).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 }
 
-fn lock<T>(desk: &Mutex<Desk<T>>) -> MutexGuard<'_, Desk<T>> {
-    desk.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -88,11 +103,10 @@ mod tests {
         let outbox = Outbox::new("test", 2, move |number| {
             gate.recv().unwrap();
             sender.send(number).unwrap();
-        })
-        .unwrap();
+        });
         outbox.put(1);
         // The first one is under way, wherever its thread is held up, before the others come.
-        while !lock(&outbox.shared.0).waiting.is_empty() {
+        while !lock(&outbox.shared.desk).waiting.is_empty() {
             std::thread::yield_now();
         }
         (2..=5).for_each(|number| outbox.put(number));

@@ -38,7 +38,7 @@ impl Published {
             }
             last = result;
         };
-        Ok(Published { texts: Outbox::new("publish", 1, write)? })
+        Ok(Published { texts: Outbox::new("publish", 1, write) })
     }
 
     /// Replaces the text, soon. One that was not written yet is passed over.

@@ -132,6 +132,8 @@ pub enum Fact {
         #[serde(serialize_with = "seconds")]
         delay: Duration,
     },
+    /// The delay is long, and the policy has no ceiling for it.
+    LongDelay,
     Done {
         outcome: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,6 +173,7 @@ pub enum Fact {
     },
     Suspended,
     Resumed,
+    GuardLost,
     GuardReplaced,
     LogLinesLost {
         lines: u64,
@@ -405,6 +408,7 @@ mod tests {
             Fact::Killing { run, cause: "interrupt" },
             Fact::Surviving { run, since: second },
             Fact::BackingOff { restart: 1, max_restarts: -1, delay: second },
+            Fact::LongDelay,
             Fact::Done { outcome: "gave_up", reason: Some("never_restarts"), exit_code: 1 },
             Fact::SignalReceived { signal: signal(), sender: 0 },
             Fact::SignalForwarded { signal: signal(), pid: Some(2) },
@@ -421,6 +425,7 @@ mod tests {
             Fact::TerminalLent { group: 2 },
             Fact::Suspended,
             Fact::Resumed,
+            Fact::GuardLost,
             Fact::GuardReplaced,
             Fact::LogLinesLost { lines: 1 },
             Fact::Trouble { with: HOOK, error: String::new() },

@@ -101,10 +101,8 @@ impl Reporter {
             && self.ceiling.is_none()
         {
             let delay = Seconds(delay);
-            self.sinks.tell_people(
-                Level::Warn,
-                format_args!("the next start is {delay} away; --max-backoff would set a ceiling for such delays"),
-            );
+            let words = format!("the next start is {delay} away; --max-backoff would set a ceiling for such delays");
+            self.tell(Level::Warn, &Fact::LongDelay, format_args!("{words}"));
         }
     }
 
@@ -278,12 +276,14 @@ impl Reporter {
             }
             UnixNotice::GuardLost => self.tell(
                 Level::Warn,
-                &Fact::GuardReplaced,
+                &Fact::GuardLost,
                 format_args!(
-                    "the guard, which clears the command's processes if the supervisor is killed, was killed itself; \
-                     another takes its place"
+                    "the guard, which clears the command's processes if the supervisor is killed, was killed itself"
                 ),
             ),
+            UnixNotice::GuardReplaced => {
+                self.tell(Level::Info, &Fact::GuardReplaced, format_args!("there is a guard again"));
+            }
             UnixNotice::ProcessesInvisible { error } => self.trouble(
                 "proc",
                 error,

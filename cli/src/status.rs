@@ -11,7 +11,7 @@ use supervisor_core::{Limit, Notice, Outcome, RunId};
 /// Runs that are remembered.
 const HISTORY: usize = 10;
 
-/// The status file. `README.md` describes it.
+/// The status file. `EVENTS.md` describes it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
     version: u32,

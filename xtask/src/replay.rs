@@ -154,6 +154,9 @@ impl Life {
     /// A line must say what is decided now. What only the world knows may be in it besides.
     fn compare(&mut self, line: &Map<String, Value>) -> Result<(), String> {
         let event = line.get("event").and_then(Value::as_str).unwrap_or_default();
+        if event == "log_lines_lost" {
+            return Err(format!("{}: the log has lost lines here, so that the rest cannot be played", self.time));
+        }
         let is_first_heartbeat = event == "heartbeat" && line.get("first") == Some(&Value::Bool(true));
         if !is_of_machine(event) && !is_first_heartbeat {
             return Ok(());

@@ -110,6 +110,29 @@ fn no_guard_stays_behind() {
     assert!(children.iter().all(|&pid| !is_alive(pid)));
 }
 
+/// However young it was.
+#[test]
+fn a_guard_that_is_killed_is_replaced() {
+    let place = Place::new();
+    let script = format!("sleep 1000 & echo $! >> pids; {READY}");
+    let mut supervised = place.start(&["--no-heartbeat"], &script);
+    wait_for_file(&place.path("ready"));
+    let command = supervised.command_pid();
+    let guard = || {
+        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", supervised.pid())).unwrap();
+        children.split_whitespace().map(|pid| pid.parse::<i32>().unwrap()).find(|&pid| pid != command)
+    };
+    for _ in 0..2 {
+        let before = guard().unwrap();
+        signal(before, "KILL");
+        wait_until("there is another", || guard().is_some_and(|guard| guard != before));
+    }
+    supervised.wait_for_line("there is a guard again");
+    let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
+    supervised.signal("KILL");
+    wait_until("all is gone", || pids.iter().all(|&pid| !is_alive(pid)));
+}
+
 /// Whatever happens to the guard, the supervisor does its work and leaves when it should.
 #[test]
 fn a_guard_that_is_stopped_or_killed_changes_nothing() {

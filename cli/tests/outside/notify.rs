@@ -268,3 +268,45 @@ fn the_file_descriptors_of_the_supervisor_do_not_grow() {
     supervised.signal("TERM");
     supervised.end().assert_code(0);
 }
+
+/// However many descriptors come along, and however few would fit, none is ever ours.
+#[test]
+fn more_descriptors_than_fit_are_closed_too() {
+    let place = Place::new();
+    let script = "import array\n\
+        many = [os.dup(0) for _ in range(200)]\n\
+        open('up', 'w').close()\n\
+        while not os.path.exists('go'): time.sleep(0.01)\n\
+        s.sendmsg([b'FDSTORE=1\\nREADY=1'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', many))])\n\
+        idle()";
+    let mut supervised = start(&place, &["--no-heartbeat"], script);
+    wait_until("it is up", || place.path("up").exists());
+    let limit = Command::new("prlimit").args(["--pid", &supervised.pid().to_string(), "--nofile=32:1024"]).status();
+    assert!(limit.unwrap().success());
+    std::fs::write(place.path("go"), "").unwrap();
+    supervised.wait_for_line("is ready");
+    let count = || std::fs::read_dir(format!("/proc/{}/fd", supervised.pid())).unwrap().count();
+    wait_until("no descriptor has stayed", || count() < 20);
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+}
+
+/// Whatever the command has to tell, it is stopped, and killed when its time is over.
+#[test]
+fn a_flood_of_messages_delays_no_stop() {
+    let place = Place::new();
+    let script = "import signal\n\
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)\n\
+        for i in range(3): os.fork()\n\
+        line = 'WATCHDOG=1\\n' * 30\n\
+        open('ready', 'w').close()\n\
+        while True: tell(line)";
+    let supervised = start(&place, &["--grace-period", "1", "--timeout", "60"], script);
+    wait_until("it floods", || place.path("ready").exists());
+    let before = std::time::Instant::now();
+    supervised.signal("TERM");
+    let end = supervised.end();
+    end.assert_code(137);
+    let took = before.elapsed().as_secs_f64();
+    assert!((1.0..5.0).contains(&took), "{took}");
+}

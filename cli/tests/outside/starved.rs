@@ -222,3 +222,24 @@ fn a_hundred_supervisors_work_side_by_side() {
     let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
     wait_until("all are gone", || pids.iter().all(|&pid| !is_alive(pid)));
 }
+
+/// Where nobody can see who is left, nobody believes that nothing is.
+#[test]
+fn a_daemon_is_not_forgotten_for_want_of_descriptors() {
+    let place = Place::new();
+    let script = "echo $$ > main; [ $SUPERVISED_RESTARTS = 0 ] || { kill -0 $(cat daemon) && echo two > beside; exit 0; }; \
+                  (setsid sh -c 'trap \"\" TERM; echo $$ > daemon.new; mv daemon.new daemon; exec sleep 1000' &); exec sleep 1000";
+    let options = ["--no-heartbeat", "--grace-period", "0.3", "--backoff-factor", "0"];
+    let mut supervised = place.start(&options, script);
+    let daemon: i32 = wait_for_file(&place.path("daemon")).parse().unwrap();
+    let own = supervised.pid().to_string();
+    let limit = |limit: &str| Command::new("prlimit").args(["--pid", &own, limit]).status().unwrap();
+    assert!(limit("--nofile=3:1024").success());
+    crate::support::signal(wait_for_file(&place.path("main")).parse().unwrap(), "KILL");
+    supervised.wait_for_line("cannot see processes");
+    assert!(is_alive(daemon));
+    assert!(limit("--nofile=1024:1024").success());
+    let end = supervised.end();
+    end.assert_code(0);
+    assert!(!is_alive(daemon) && !place.path("beside").exists(), "{}", end.log);
+}

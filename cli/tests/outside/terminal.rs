@@ -170,6 +170,40 @@ fn ctrl_z_works_while_the_command_has_the_terminal() {
     terminal.shows("stopping");
 }
 
+/// One that is continued in the foreground gets what it waited for in the background.
+#[test]
+fn a_command_that_waits_for_the_terminal_gets_it_with_fg() {
+    let place = Place::new();
+    let mut terminal = Terminal::new(&place);
+    terminal.types("$S --no-heartbeat sh -c 'read x; echo \"<$x>\"' &\r");
+    terminal.shows("is stopped by SIGTTIN");
+    terminal.types("fg\r");
+    terminal.shows("the terminal is lent");
+    terminal.types("hello\r");
+    terminal.shows("<hello>");
+    terminal.shows("finished");
+}
+
+/// The command has given the terminal to a job of its own, and dies.
+#[test]
+fn the_terminal_comes_back_from_a_job_of_the_command() {
+    let place = Place::new();
+    let mut terminal = Terminal::new(&place);
+    supervise(&mut terminal, "sh -i");
+    terminal.shows("the terminal is lent");
+    terminal.types("echo $$ > shell; sleep 1000\r");
+    let shell: i32 = wait_for_file(&place.path("shell")).parse().unwrap();
+    wait_until("the job runs", || {
+        let list = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"));
+        list.is_ok_and(|list| !list.trim().is_empty())
+    });
+    crate::support::signal(shell, "KILL");
+    // The next run reads the terminal too.
+    terminal.shows("the terminal is lent");
+    terminal.types("exit 0\r");
+    terminal.shows("code=0\r");
+}
+
 /// A healthy command is not taken for a hung one after a pause.
 #[test]
 fn a_pause_is_no_hang() {

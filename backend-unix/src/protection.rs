@@ -1,0 +1,87 @@
+//! Who clears the tree if this process is killed.
+
+use crate::clock::SystemClock;
+use crate::guard::Guard;
+use crate::linux;
+use crate::mark::Mark;
+use crate::notice::UnixNotice;
+use crate::notify::Place;
+use std::io;
+use std::time::Duration;
+use supervisor_core::Instant;
+
+/// One guard after another, no sooner than this. One that is killed again and again must not keep us from our work.
+const PAUSE: Duration = Duration::from_secs(1);
+
+pub(crate) struct Protection {
+    state: State,
+    socket: Option<Place>,
+}
+
+enum State {
+    /// A process of its own, which knows what is to be cleared by its mark.
+    Guard { guard: Guard, mark: Mark, started: Instant },
+    /// There was one, or none was to be had; it is tried again.
+    Missing { mark: Mark, retry_at: Instant },
+    /// With the first process of a PID namespace all others end: pid_namespaces(7).
+    Kernel,
+    /// Only the main process is sure to end, by its parent-death signal.
+    Nobody,
+}
+
+impl Protection {
+    /// Starts a guard where one is needed and can do its work.
+    pub fn begin(mark: &io::Result<Mark>, socket: Option<Place>, report: &mut impl FnMut(UnixNotice)) -> Protection {
+        let state = match mark {
+            _ if std::process::id() == 1 => State::Kernel,
+            Ok(mark) => start(*mark, socket.as_ref(), report),
+            Err(error) => {
+                report(UnixNotice::Unguarded { error: io::Error::new(error.kind(), error.to_string()) });
+                State::Nobody
+            }
+        };
+        Protection { state, socket }
+    }
+
+    /// When the next attempt is due.
+    pub fn due(&self) -> Option<Instant> {
+        match &self.state {
+            State::Missing { retry_at, .. } => Some(*retry_at),
+            State::Guard { .. } | State::Kernel | State::Nobody => None,
+        }
+    }
+
+    /// Makes an attempt that is due; returns the new child, which is no part of the run.
+    pub fn turn(&mut self, now: Instant, report: &mut impl FnMut(UnixNotice)) -> Option<i32> {
+        let State::Missing { mark, retry_at } = self.state else { return None };
+        if now < retry_at {
+            return None;
+        }
+        // That it still cannot be had was told at the first attempt.
+        self.state = start(mark, self.socket.as_ref(), &mut |_| {});
+        let State::Guard { guard, .. } = &self.state else { return None };
+        report(UnixNotice::GuardReplaced);
+        guard.pid()
+    }
+
+    /// Takes note that a child was reaped.
+    pub fn reaped(&mut self, child: i32, report: &mut impl FnMut(UnixNotice)) {
+        if let State::Guard { guard, mark, started } = &mut self.state
+            && guard.reaped(child)
+        {
+            report(UnixNotice::GuardLost);
+            self.state = State::Missing { mark: *mark, retry_at: *started + PAUSE };
+        }
+    }
+}
+
+fn start(mark: Mark, socket: Option<&Place>, report: &mut impl FnMut(UnixNotice)) -> State {
+    let now = SystemClock::now();
+    match linux::proc_is_ours().and_then(|()| Guard::start(mark, socket)) {
+        Ok(guard) => State::Guard { guard, mark, started: now },
+        Err(error) => {
+            report(UnixNotice::Unguarded { error });
+            State::Missing { mark, retry_at: now + PAUSE }
+        }
+    }
+}
