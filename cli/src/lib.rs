@@ -3,6 +3,7 @@
 
 mod dry_run;
 mod exit_code;
+pub mod help;
 mod logging;
 mod manager;
 mod metrics;

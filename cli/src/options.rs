@@ -1,6 +1,7 @@
 //! The command line and the environment, as settings.
 
 use crate::exit_code;
+use crate::help;
 use crate::logging::{Format, Verbosity};
 use crate::manager;
 use crate::sinks::Form;
@@ -21,21 +22,13 @@ use supervisor_core::{Backoff, Jitter, Limit, Policy, Restart, Watchdog};
 /// Keeps a command alive: restarts it when it fails, is killed or hangs, and leaves nothing of it behind.
 ///
 /// A command hangs when its heartbeat file is not updated for longer than --timeout.
-/// It finds the path of that file in HEARTBEAT_FILE, and the number of restarts so far
-/// in SUPERVISED_RESTARTS.
 #[derive(Parser)]
 #[command(
     name = "supervisor",
     version,
     verbatim_doc_comment,
     args_override_self = true,
-    override_usage = "supervisor [OPTIONS] [--] <COMMAND> [ARGS]...",
-    after_help = "Every option can also be set by an environment variable, such as SUPERVISOR_TIMEOUT=30 for \
-                  --timeout 30; the command line wins. RUST_LOG, where it is set, decides what is logged, as in \
-                  RUST_LOG=debug.\n\n\
-                  Exit codes: 0 finished or stopped; the command's own or 128 + signal when giving up, 124 after a \
-                  hang; 125 the supervisor cannot work; 126 or 127 the command cannot be started or found; 137 the \
-                  command had to be killed when stopping; 2 wrong usage."
+    override_usage = "supervisor [OPTIONS] [--] <COMMAND> [ARGS]..."
 )]
 struct Options {
     /// Longest silence of the heartbeat file before the command counts as hung
@@ -184,7 +177,7 @@ pub struct Refusal {
 
 /// All options, as they are parsed, shown by `--help` and documented.
 pub fn parser() -> clap::Command {
-    with_variables(Options::command())
+    with_variables(Options::command()).after_help(help::after_options())
 }
 
 /// Reads the command line `arguments`, and option variables from the process's environment; `environment` is what the

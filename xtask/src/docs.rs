@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use supervisor_cli::help::{EXIT_CODES, VARIABLES};
 
 /// What is to be done.
 #[derive(clap::Args)]
@@ -10,9 +11,6 @@ pub struct Options {
     #[arg(long)]
     check: bool,
 }
-
-const BEGIN: &str = "<!-- options: cargo xtask docs -->\n";
-const END: &str = "<!-- end of options -->\n";
 
 /// Writes them, or checks that they are up to date.
 pub fn run(options: Options) -> ExitCode {
@@ -45,14 +43,19 @@ fn read(name: &str) -> Result<String, String> {
     std::fs::read_to_string(path(name)).map_err(|error| error.to_string())
 }
 
+/// The tables of the README, each between two comments that name it.
 fn readme() -> Result<String, String> {
-    let text = read("README.md")?;
-    let (before, rest) = text.split_once(BEGIN).ok_or("its table of options has no beginning")?;
-    let (_, after) = rest.split_once(END).ok_or("its table of options has no end")?;
-    Ok(format!("{before}{BEGIN}{}{END}{after}", table()))
+    let mut text = read("README.md")?;
+    for (name, table) in [("options", options()), ("variables", variables()), ("exit codes", exit_codes())] {
+        let (begin, end) = (format!("<!-- {name}: cargo xtask docs -->\n"), format!("<!-- end of {name} -->\n"));
+        let (before, rest) = text.split_once(&begin).ok_or(format!("its table of {name} has no beginning"))?;
+        let (_, after) = rest.split_once(&end).ok_or(format!("its table of {name} has no end"))?;
+        text = format!("{before}{begin}{table}{end}{after}");
+    }
+    Ok(text)
 }
 
-fn table() -> String {
+fn options() -> String {
     let mut table = "| option | default | meaning |\n| --- | --- | --- |\n".to_owned();
     for option in listed() {
         let (names, default) = (names(&option), default(&option));
@@ -60,6 +63,16 @@ fn table() -> String {
         table += &format!("| `{names}` | {default} | {meaning} |\n");
     }
     table
+}
+
+fn variables() -> String {
+    let rows = VARIABLES.iter().map(|(names, value)| format!("| `{}` | {value} |\n", names.replace(", ", "` `")));
+    format!("| variable | value |\n| --- | --- |\n{}", rows.collect::<String>())
+}
+
+fn exit_codes() -> String {
+    let rows = EXIT_CODES.iter().map(|(code, meaning)| format!("| {code} | {meaning} |\n"));
+    format!("| exit code | when |\n| --- | --- |\n{}", rows.collect::<String>())
 }
 
 /// All but the command itself.
@@ -100,6 +113,11 @@ fn translation() -> Result<String, String> {
         if !default.is_empty() && cell != default {
             return Err(format!("the default of {name} is {default}, not {cell}"));
         }
+    }
+    let variables = VARIABLES.iter().flat_map(|(names, _)| names.split(", "));
+    let codes = EXIT_CODES.iter().map(|(code, _)| *code).filter(|code| code.starts_with(|c: char| c.is_ascii_digit()));
+    if let Some(missing) = variables.chain(codes).find(|words| !text.contains(words)) {
+        return Err(format!("does not tell of {missing}"));
     }
     Ok(text)
 }
