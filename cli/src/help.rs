@@ -25,8 +25,8 @@ pub(crate) fn after_options() -> String {
         let rows = rows.iter().map(|(name, meaning)| format!("  {name}: {meaning}\n"));
         format!("{title}\n{}\n", rows.collect::<String>())
     };
-    let variables = "Every option can also be set by an environment variable, such as SUPERVISOR_TIMEOUT=30 for --timeout 30; \
-                     the command line wins. RUST_LOG, where it is set, decides what is logged, as in RUST_LOG=debug.\n\n";
+    let variables = "Every option can also be set by an environment variable, such as SUPERVISOR_TIMEOUT=30 for --timeout\n\
+                     30; the command line wins. RUST_LOG, where it is set, decides what is logged, as in RUST_LOG=debug.\n\n";
     let command = list("The command gets the environment without those variables, and", &VARIABLES);
     variables.to_owned() + &command + list("Exit codes:", &EXIT_CODES).trim_end()
 }
