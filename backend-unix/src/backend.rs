@@ -15,7 +15,7 @@ use crate::protection::Protection;
 use crate::reap::{Found, next_change};
 use crate::signals::{Hangup, Signals};
 use crate::spawn::{Birth, Image, Spawned, failure, restarts_variable};
-use crate::terminal::Terminal;
+use crate::terminal::{Return, Terminal};
 use crate::tree::{Leader, Tree};
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal as Number;
@@ -323,7 +323,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
         }
         if [Number::SIGTTIN as i32, Number::SIGTTOU as i32].contains(&signal) {
             self.lend_terminal();
-        } else if signal == Number::SIGTSTP as i32 && self.terminal == Terminal::Lent {
+        } else if signal == Number::SIGTSTP as i32 && self.terminal.is_lent() {
             self.suspend();
         }
     }
@@ -340,7 +340,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
         }
     }
 
-    fn take_terminal_back(&mut self, main: Pid) -> bool {
+    fn take_terminal_back(&mut self, main: Pid) -> Return {
         let tree = &self.tree;
         let is_job = |group: Pid| tree.descendants().iter().any(|process| process.group == raw(group));
         self.terminal.take_back(|group| group == main || is_job(group))
@@ -353,24 +353,28 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             Main::None | Main::Starting { .. } | Main::Ended { .. } => None,
         };
         (self.report)(UnixNotice::Suspended);
-        let had_terminal = main.is_some_and(|main| self.take_terminal_back(main));
+        let loan = main.map_or(Return::NotLent, |main| self.take_terminal_back(main));
         main.into_iter().for_each(|main| signal_group(raw(main), Number::SIGTSTP));
         // Nothing is lost if we cannot be stopped.
         let _ = self.signals.suspend();
         (self.report)(UnixNotice::Resumed);
-        if let (Some(main), true) = (main, had_terminal) {
+        if let (Some(main), Return::Returned) = (main, loan) {
             self.terminal.lend(main);
         }
         main.into_iter().for_each(|main| signal_group(raw(main), Number::SIGCONT));
     }
 
-    /// The terminal comes back with the end of the main process. One that ended by its keys was told to by a person.
+    /// The terminal comes back with the end of the main process. One that ended by its keys, or with the terminal, tells
+    /// what a person wants.
     fn settle_terminal(&mut self, main: Pid, status: ExitStatus) {
         const AFTER_SIGINT: [ExitStatus; 2] = [ExitStatus::Signal(2), ExitStatus::Code(128 + 2)];
-        if self.take_terminal_back(main) && AFTER_SIGINT.contains(&status) {
-            (self.report)(UnixNotice::Received { signal: Number::SIGINT, sender: 0 });
-            self.events.push_back(Event::Interrupt);
-        }
+        let (signal, event) = match self.take_terminal_back(main) {
+            Return::Returned if AFTER_SIGINT.contains(&status) => (Number::SIGINT, Event::Interrupt),
+            Return::HungUp if self.signals.hangup() == Hangup::Stop => (Number::SIGHUP, Event::Stop),
+            Return::NotLent | Return::Returned | Return::HungUp => return,
+        };
+        (self.report)(UnixNotice::Received { signal, sender: 0 });
+        self.events.push_back(event);
     }
 
     fn ended(&mut self, pid: i32, status: ExitStatus) {

@@ -14,7 +14,7 @@ use nix::unistd::{ForkResult, fork};
 use rustix::fd::{AsRawFd, OwnedFd, RawFd};
 use rustix::io::{read, retry_on_intr, write};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, WaitOptions, getpid, kill_process, setpgid, waitpid};
+use rustix::process::{Pid, WaitOptions, getpid, kill_process, set_parent_process_death_signal, setpgid, waitpid};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use std::{fs, io};
@@ -57,6 +57,8 @@ impl Guard {
             }
             ForkResult::Child => {
                 stand_apart(ear.as_raw_fd());
+                // Should it be stopped when its work begins.
+                let _ = set_parent_process_death_signal(Some(rustix::process::Signal::CONT));
                 // Lest the guard of a supervisor above ends this one before its work is done.
                 let _ = Mark::clear();
                 // A byte, or the end of the pipe: the supervisor panics, or it is gone.

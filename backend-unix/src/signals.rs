@@ -131,9 +131,18 @@ impl Signals {
         let timeout = if untaken { Some(Duration::ZERO) } else { timeout };
         let timeout = timeout.map(|timeout| TimeSpec::from_duration(timeout.min(LONGEST)));
         match ppoll(fds, timeout, Some(self.waiting_mask)) {
+            // Where a descriptor is ready at once, the kernel lets no signal in: a flood would keep them out for ever.
+            Ok(1..) => self.let_in(),
             // Whoever waits looks at everything anyway. ENOMEM passes; nothing else can happen here.
             Ok(_) | Err(Errno::EINTR | _) => {}
         }
+    }
+
+    fn let_in(&self) {
+        let mut current = SigSet::empty();
+        // Neither can fail with these arguments.
+        let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&self.waiting_mask), Some(&mut current));
+        let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&current), None);
     }
 
     /// Takes the signals that came since the last call, each with the process that sent it.

@@ -28,9 +28,16 @@ impl Manager {
         begun.map_err(|error| is_deaf(format, &error)).ok()
     }
 
-    /// Says something, soon.
+    /// Says something, soon. Of what only tells the present, the latest is enough.
     pub fn tell(&self, words: &str) {
-        self.words.put(words.to_owned());
+        let is_present =
+            |words: &str| !words.contains('\n') && ["STATUS=", "WATCHDOG="].iter().any(|name| words.starts_with(name));
+        let kind = |words: &str| words.split('=').next().map(str::to_owned);
+        if is_present(words) {
+            self.words.put_instead(words.to_owned(), |other| is_present(other) && kind(other) == kind(words));
+        } else {
+            self.words.put(words.to_owned());
+        }
     }
 
     /// Waits until all is said, but not for long.

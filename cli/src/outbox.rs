@@ -54,6 +54,12 @@ impl<T: Send + 'static> Outbox<T> {
         self.shared.changed.notify_all();
     }
 
+    /// Adds an item that makes others pointless.
+    pub fn put_instead(&self, item: T, is_pointless: impl Fn(&T) -> bool) {
+        lock(&self.shared.desk).waiting.retain(|item| !is_pointless(item));
+        self.put(item);
+    }
+
     /// Waits until all is taken, but no longer than that.
     pub fn flush(&self, patience: Duration) {
         let is_busy = |desk: &mut Desk<T>| match desk.worker {

@@ -85,7 +85,8 @@ mod tests {
         let (path, target) = (folder.path().join("status"), folder.path().join("target"));
         fs::write(&target, "precious").unwrap();
         std::os::unix::fs::symlink(&target, &path).unwrap();
-        replace(&path, "state").unwrap();
+        drop(Published::begin(&path, "state", |error| panic!("{error}")).unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
         assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
         assert!(!fs::symlink_metadata(&path).unwrap().is_symlink());
     }

@@ -198,3 +198,75 @@ fn after(now: Timestamp, delay: Duration) -> Timestamp {
     // The last moment that can be written down is far enough.
     now.saturating_add(delay).unwrap_or(Timestamp::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+    use supervisor_core::{Ending, ExitStatus};
+
+    const GRACE: Duration = Duration::from_secs(5);
+
+    fn told(status: &Status) -> Value {
+        serde_json::from_str(&status.json()).unwrap()
+    }
+
+    fn exited(run: RunId, code: u8) -> Notice {
+        Notice::Exited { run, status: ExitStatus::Code(code), ending: Ending::Asked }
+    }
+
+    #[test]
+    fn every_state_is_entered_and_every_end_has_its_reason() {
+        let (r1, r2, r3) = (RunId(1), RunId(2), RunId(3));
+        let back_off = |restart| Notice::BackingOff { restart, limit: Limit::Unlimited, delay: GRACE };
+        let story = [
+            (Notice::Started { run: r1, pid: 7 }, "running", None),
+            (exited(r1, 1), "clearing", Some("exited")),
+            (back_off(1), "backing_off", Some("exited")),
+            (Notice::Started { run: r2, pid: 8 }, "running", Some("exited")),
+            (Notice::Hung { run: r2, silence: GRACE, grace_period: GRACE }, "hung", Some("exited")),
+            (exited(r2, 0), "hung", Some("hung")),
+            (back_off(2), "backing_off", Some("hung")),
+            (Notice::Started { run: r3, pid: 9 }, "running", Some("hung")),
+            (Notice::Stopping { run: r3, grace_period: GRACE }, "stopping", Some("hung")),
+            (exited(r3, 0), "stopping", Some("stopped")),
+            (Notice::Done(Outcome::Stopped), "stopped", Some("stopped")),
+        ];
+        let mut status = Status::new(Limit::Unlimited);
+        assert_eq!(told(&status)["state"], "starting");
+        for (notice, state, reason) in story {
+            status.machine(notice);
+            let told = told(&status);
+            assert_eq!(told["state"], state, "{notice:?}");
+            assert_eq!(told["last_exit"].get("reason").and_then(Value::as_str), reason, "{notice:?}");
+        }
+        assert_eq!(told(&status)["history"].as_array().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn what_belongs_to_a_run_goes_with_it() {
+        let mut status = Status::new(Limit::Unlimited);
+        status.machine(Notice::Started { run: RunId(1), pid: 7 });
+        status.machine(Notice::FirstHeartbeat { run: RunId(1), ago: GRACE });
+        status.text("up");
+        assert_eq!((&told(&status)["status"], told(&status)["last_heartbeat"].is_string()), (&"up".into(), true));
+        status.machine(Notice::BackingOff { restart: 4, limit: Limit::Unlimited, delay: GRACE });
+        assert_eq!((&told(&status)["restarts"], told(&status)["next_start"].is_string()), (&4.into(), true));
+        status.machine(Notice::Started { run: RunId(2), pid: 8 });
+        let now = told(&status);
+        assert!(now["status"].is_null() && now["last_heartbeat"].is_null() && now["next_start"].is_null(), "{now}");
+        status.machine(Notice::StreakEnded { run: RunId(2) });
+        assert_eq!(told(&status)["restarts"], 0);
+    }
+
+    #[test]
+    fn ten_runs_are_remembered() {
+        let mut status = Status::new(Limit::Unlimited);
+        for run in 1..=25 {
+            status.machine(Notice::Started { run: RunId(run), pid: 7 });
+            status.machine(exited(RunId(run), 1));
+        }
+        let history = told(&status)["history"].clone();
+        assert_eq!((history.as_array().unwrap().len(), &history[0]["run"]), (10, &25.into()));
+    }
+}

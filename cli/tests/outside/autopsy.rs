@@ -48,3 +48,30 @@ fn a_sleeping_command_and_its_children() {
     assert_eq!(end.count("(sleep): state S (sleeping)"), 2, "{}", end.log);
     assert!(cpu(&end, "(sleep)") < 0.5);
 }
+
+/// What was used before the last heartbeat does not count, be it a file or a message.
+#[test]
+fn a_command_that_was_busy_before_its_last_heartbeat() {
+    let beats = [("", "open(os.environ['HEARTBEAT_FILE'], 'w').close()"), ("--notify", "s.send(b'WATCHDOG=1')")];
+    for (option, beat) in beats {
+        let script = format!(
+            "import os, socket, time\n\
+             if 'NOTIFY_SOCKET' in os.environ:\n\
+             \x20 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect(os.environ['NOTIFY_SOCKET'])\n\
+             end = time.process_time() + 2\n\
+             while time.process_time() < end: {beat}\n\
+             time.sleep(1000)"
+        );
+        let place = Place::new();
+        let options = ["--timeout", "1", "--max-restarts", "0", "--initial-check-delay", "60"];
+        // Looks, or messages, are what measurements are made at.
+        let options = if option.is_empty() { &options[..4] } else { &options[..] };
+        let command = [crate::support::python(), "-c", &script];
+        let option = Some(option).filter(|option| !option.is_empty());
+        let words = options.iter().copied().chain(option).chain(command);
+        let end = crate::support::Supervised::start(place.supervisor(words)).end();
+        end.assert_code(124);
+        let used = cpu(&end, "python");
+        assert!(used < 1.5, "{used} of 2 s: {}", end.log);
+    }
+}

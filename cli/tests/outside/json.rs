@@ -174,6 +174,31 @@ fn no_file_is_given_twice() {
 }
 
 #[test]
+fn what_a_hook_leaves_behind_ends_with_it() {
+    let place = Place::new();
+    let hook = place.script(
+        "hook",
+        "[ $SUPERVISOR_EVENT = started ] || exit 0; (setsid sh -c 'echo $$ > daemon; exec sleep 1000' &); \
+         while ! [ -s daemon ]; do sleep 0.01; done",
+    );
+    let supervised = place.start(&["--no-heartbeat", "--on-event", hook.to_str().unwrap()], "exec sleep 1000");
+    let daemon: i32 = wait_for_file(&place.path("daemon")).parse().unwrap();
+    wait_until("it is gone", || !is_alive(daemon));
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+}
+
+#[test]
+fn a_hook_that_is_far_too_slow_misses_events_and_that_is_told() {
+    let place = Place::new();
+    let hook = place.script("hook", "echo >> calls; [ $(wc -l < calls) -gt 1 ] || sleep 3");
+    let options = ["-q", "--on-event", hook.to_str().unwrap(), "--max-restarts", "150", "--backoff-factor", "0"];
+    let end = place.run(&options, "exit 1");
+    end.assert_code(1);
+    assert!(end.log.contains("events are lost on a hook that is too slow"), "{}", end.log);
+}
+
+#[test]
 fn hooks_that_are_cut_off_at_the_end_are_reported() {
     let place = Place::new();
     let hook = place.script("hook", "exec sleep 1000");
@@ -353,6 +378,19 @@ fn a_hook_that_is_no_program_is_refused() {
 fn a_hook_is_looked_for_in_the_path() {
     let place = Place::new();
     place.run(&["--on-event", "cat"], "exit 0").assert_code(0);
+}
+
+#[test]
+fn a_dry_run_tells_the_signals_and_what_is_not_watched() {
+    let place = Place::new();
+    let end = place.run(&["--dry-run", "--hang-signal", "QUIT", "--grace-period", "7"], "true");
+    assert!(
+        end.output.contains("SIGTERM asks it to leave, SIGQUIT if it hangs; SIGKILL follows after 7 s"),
+        "{}",
+        end.output
+    );
+    let end = place.run(&["--dry-run", "--no-heartbeat"], "true");
+    assert!(end.output.contains("nobody notices: --no-heartbeat"), "{}", end.output);
 }
 
 #[test]

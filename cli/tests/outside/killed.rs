@@ -110,6 +110,25 @@ fn no_guard_stays_behind() {
     assert!(children.iter().all(|&pid| !is_alive(pid)));
 }
 
+/// A child of the command that has shed the mark, but not its parent.
+#[test]
+fn a_child_without_the_mark_does_not() {
+    let script = format!("setsid prlimit --rttime=unlimited sleep 1000 & echo $! >> pids; {READY}");
+    nothing_outlives(&["--no-heartbeat"], &script, 2);
+}
+
+/// Nor do hooks, and what they have started.
+#[test]
+fn a_hook_does_not() {
+    let place = Place::new();
+    let hook = place.script("hook", &format!("(setsid sh -c 'echo $$ >> pids; exec sleep 1000' &); {READY}"));
+    let supervised = place.start(&["--no-heartbeat", "--on-event", hook.to_str().unwrap()], "exec sleep 1000");
+    wait_until("both are up", || place.read("pids").lines().count() == 2);
+    let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
+    supervised.signal("KILL");
+    wait_until("all is gone", || pids.iter().all(|&pid| !is_alive(pid)));
+}
+
 /// However young it was.
 #[test]
 fn a_guard_that_is_killed_is_replaced() {

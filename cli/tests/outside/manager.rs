@@ -140,3 +140,24 @@ fn a_manager_that_reads_nothing_delays_nothing() {
     assert!(before.elapsed() < Duration::from_secs(30));
     assert!(end.count("the service manager") <= 1, "{}", end.log);
 }
+
+/// It reads nothing for a while, and is told much meanwhile.
+#[test]
+fn readiness_is_not_lost_among_many_words() {
+    let place = Place::new();
+    let mut manager = Manager::new(&place);
+    let script = "import os, socket, time\n\
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect(os.environ['NOTIFY_SOCKET'])\n\
+        for i in range(300): s.send(f'STATUS={i}'.encode())\n\
+        s.send(b'READY=1')\n\
+        for i in range(300): s.send(f'STATUS={i}'.encode())\n\
+        open('told', 'w').write('\\n'); time.sleep(1000)";
+    let mut command = place.supervisor(["--notify", "--no-heartbeat", crate::support::python(), "-c", script]);
+    command.env("NOTIFY_SOCKET", place.path("manager")).env("WATCHDOG_USEC", "20000");
+    let supervised = Supervised::start(command);
+    crate::support::wait_for_file(&place.path("told"));
+    manager.wait_for("READY=1");
+    manager.wait_for("STATUS=299");
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+}

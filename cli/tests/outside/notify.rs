@@ -310,3 +310,20 @@ fn a_flood_of_messages_delays_no_stop() {
     let took = before.elapsed().as_secs_f64();
     assert!((1.0..5.0).contains(&took), "{took}");
 }
+
+/// A command that has become another user reaches the socket all the same.
+#[test]
+fn a_command_that_gave_up_its_privileges_is_heard() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can become another user");
+        return;
+    }
+    let script = "import os, socket\n\
+        os.setgroups([]); os.setgid(65534); os.setuid(65534)\n\
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\
+        s.sendto(b'READY=1', os.environ['NOTIFY_SOCKET'])";
+    let place = Place::new();
+    let end = Supervised::start(place.supervisor(["--notify", crate::support::python(), "-c", script])).end();
+    end.assert_code(0);
+    end.assert_tells(&["is ready"]);
+}

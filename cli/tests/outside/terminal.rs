@@ -170,6 +170,42 @@ fn ctrl_z_works_while_the_command_has_the_terminal() {
     terminal.shows("stopping");
 }
 
+/// A command may take Ctrl-C as a shell says that it did.
+#[test]
+fn an_exit_code_of_130_is_one_by_ctrl_c() {
+    let place = Place::new();
+    let mut terminal = Terminal::new(&place);
+    supervise(&mut terminal, "sh -c 'trap \"exit 130\" INT; read x'");
+    terminal.shows("the terminal is lent");
+    terminal.types(CTRL_C);
+    terminal.shows("stopping");
+    terminal.shows("code=0\r");
+}
+
+/// The command that has it fails with it, and is not started again on nothing.
+#[test]
+fn a_terminal_that_hangs_up_while_it_is_lent_stops_all() {
+    let place = Place::new();
+    let mut terminal = Terminal::new(&place);
+    supervise(&mut terminal, "sh -c 'echo >> runs; trap \"\" HUP; read x; exit 1' 2> log");
+    wait_until("it is lent", || place.read("log").contains("the terminal is lent"));
+    drop(terminal);
+    wait_until("it stops", || place.read("log").contains("stopped: exit code 0"));
+    assert_eq!(place.read("runs").lines().count(), 1, "{}", place.read("log"));
+}
+
+/// Whatever modes the command has left it in.
+#[test]
+fn the_keys_work_again_after_a_command_that_took_them() {
+    let place = Place::new();
+    let mut terminal = Terminal::new(&place);
+    let script = "stty raw < /dev/tty; kill -9 $$";
+    terminal.types(&format!("$S --no-heartbeat --backoff-factor 1000 sh -c '{script}'; echo code=$?\r"));
+    terminal.shows("restart 1 in 1000 s");
+    terminal.types(CTRL_C);
+    terminal.shows("code=0");
+}
+
 /// One that is continued in the foreground gets what it waited for in the background.
 #[test]
 fn a_command_that_waits_for_the_terminal_gets_it_with_fg() {
