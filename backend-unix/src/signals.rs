@@ -1,6 +1,5 @@
 //! Signals to the supervisor: counted by a handler, taken by the loop; and what the command inherits of them.
 
-use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, ppoll};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, raise, sigaction};
@@ -130,11 +129,10 @@ impl Signals {
         let untaken = PENDING.iter().any(|times| times.load(Ordering::Acquire) > 0);
         let timeout = if untaken { Some(Duration::ZERO) } else { timeout };
         let timeout = timeout.map(|timeout| TimeSpec::from_duration(timeout.min(LONGEST)));
-        match ppoll(fds, timeout, Some(self.waiting_mask)) {
+        // Whoever waits looks at everything anyway: EINTR means that, ENOMEM passes, nothing else can happen here.
+        if let Ok(1..) = ppoll(fds, timeout, Some(self.waiting_mask)) {
             // Where a descriptor is ready at once, the kernel lets no signal in: a flood would keep them out for ever.
-            Ok(1..) => self.let_in(),
-            // Whoever waits looks at everything anyway. ENOMEM passes; nothing else can happen here.
-            Ok(_) | Err(Errno::EINTR | _) => {}
+            self.let_in();
         }
     }
 

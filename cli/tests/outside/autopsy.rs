@@ -58,20 +58,19 @@ fn a_command_that_was_busy_before_its_last_heartbeat() {
             "import os, socket, time\n\
              if 'NOTIFY_SOCKET' in os.environ:\n\
              \x20 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect(os.environ['NOTIFY_SOCKET'])\n\
-             end = time.process_time() + 2\n\
+             end = time.process_time() + 4\n\
              while time.process_time() < end: {beat}\n\
              time.sleep(1000)"
         );
         let place = Place::new();
-        let options = ["--timeout", "1", "--max-restarts", "0", "--initial-check-delay", "60"];
-        // Looks, or messages, are what measurements are made at.
-        let options = if option.is_empty() { &options[..4] } else { &options[..] };
+        let options = ["--timeout", "2", "--max-restarts", "0"];
         let command = [crate::support::python(), "-c", &script];
         let option = Some(option).filter(|option| !option.is_empty());
         let words = options.iter().copied().chain(option).chain(command);
         let end = crate::support::Supervised::start(place.supervisor(words)).end();
         end.assert_code(124);
         let used = cpu(&end, "python");
-        assert!(used < 1.5, "{used} of 2 s: {}", end.log);
+        // The last measurement was made one timeout before the last heartbeat, or later.
+        assert!(used < 3.5, "{used} of 4 s: {}", end.log);
     }
 }

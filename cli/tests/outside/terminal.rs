@@ -174,8 +174,10 @@ fn ctrl_z_works_while_the_command_has_the_terminal() {
 #[test]
 fn an_exit_code_of_130_is_one_by_ctrl_c() {
     let place = Place::new();
+    let script = "import sys\ntry: input()\nexcept KeyboardInterrupt: sys.exit(130)";
+    std::fs::write(place.path("ask.py"), script).unwrap();
     let mut terminal = Terminal::new(&place);
-    supervise(&mut terminal, "sh -c 'trap \"exit 130\" INT; read x'");
+    supervise(&mut terminal, &format!("{} ask.py", crate::support::python()));
     terminal.shows("the terminal is lent");
     terminal.types(CTRL_C);
     terminal.shows("stopping");
@@ -187,7 +189,7 @@ fn an_exit_code_of_130_is_one_by_ctrl_c() {
 fn a_terminal_that_hangs_up_while_it_is_lent_stops_all() {
     let place = Place::new();
     let mut terminal = Terminal::new(&place);
-    supervise(&mut terminal, "sh -c 'echo >> runs; trap \"\" HUP; read x; exit 1' 2> log");
+    supervise(&mut terminal, "sh -c 'echo >> runs; read x; exit 1' 2> log");
     wait_until("it is lent", || place.read("log").contains("the terminal is lent"));
     drop(terminal);
     wait_until("it stops", || place.read("log").contains("stopped: exit code 0"));
