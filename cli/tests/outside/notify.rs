@@ -102,11 +102,15 @@ fn a_command_may_end_its_streak() {
 
 #[test]
 fn what_it_says_of_itself_is_told() {
-    let script = "tell('READY=1\\nSTATUS=warming up: 40%\\x07'); tell('STOPPING=1\\nX_OWN=1\\nFDNAME=a')";
-    let end = run(&[], script);
+    let place = Place::new();
+    let script = "tell('READY=1\\nSTATUS=warming up: \"40%\"\\x07'); tell('STOPPING=1\\nX_OWN=1\\nFDNAME=a')";
+    let end = start(&place, &["--status-file", "status"], script).end();
     end.assert_code(0);
-    end.assert_tells(&["status of pid", "warming up: 40%\\u{7}", "begins to leave"]);
+    end.assert_tells(&["status of pid", "warming up: \"40%\"\\u{7}"]);
+    end.assert_tells(&["is ready", "begins to leave"]);
     assert_eq!(end.count("passed over"), 0, "{}", end.log);
+    let status: serde_json::Value = serde_json::from_str(&place.read("status")).unwrap();
+    assert_eq!(status["status"], "warming up: \"40%\"\u{7}");
 }
 
 #[test]
