@@ -124,6 +124,8 @@ struct Life {
     marker: String,
     supervisor: Child,
     descriptors: usize,
+    /// What it has suffered.
+    faults: Vec<Fault>,
 }
 
 /// Why it ends.
@@ -152,7 +154,7 @@ impl Life {
             .stdin(Stdio::null())
             .stderr(fs::File::create(home.join("log"))?)
             .spawn()?;
-        let mut life = Life { home, marker, supervisor, descriptors: 0 };
+        let mut life = Life { home, marker, supervisor, descriptors: 0, faults: Vec::new() };
         wait_until(|| life.status()["run"].is_u64() && life.log().iter().any(|record| record["event"] == "started"));
         life.descriptors = life.count_descriptors();
         Ok(life)
@@ -186,6 +188,7 @@ impl Life {
     /// Lets a fault happen; tells if it is the last one of this life.
     fn suffer(&mut self, fault: Fault, dice: &mut fastrand::Rng) -> Option<Last> {
         let own = self.pid();
+        self.faults.push(fault);
         match fault {
             Fault::KillCommand => signal(self.command(), Signal::KILL),
             Fault::StopCommand => signal(self.command(), Signal::STOP),
@@ -266,7 +269,8 @@ impl Life {
             left.is_empty()
         };
         if !wait_until(gone) {
-            fail(format!("processes are left: {left:?}"));
+            let told: Vec<_> = left.iter().map(|pid| describe(*pid)).collect();
+            fail(format!("processes are left after {:?}: {told:?}", self.faults));
             left.into_iter().for_each(|pid| signal(Pid::from_raw(pid), Signal::KILL));
         }
         self.audit(last, account);
@@ -308,6 +312,12 @@ impl Life {
         };
         pids.filter(is_ours).collect()
     }
+}
+
+/// A process, its name and state.
+fn describe(pid: i32) -> String {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.split_whitespace().take(4).collect::<Vec<_>>().join(" ")
 }
 
 /// To a process that may be gone.
