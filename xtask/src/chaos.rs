@@ -177,7 +177,11 @@ impl Life {
         let pid = self.supervisor.id();
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
         let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
-        let is_guard = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "guard\n");
+        // One that was killed and is not reaped yet guards nothing.
+        let is_guard = |pid: &i32| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.contains("(guard) ") && !stat.contains("(guard) Z")
+        };
         children.into_iter().find(is_guard).and_then(Pid::from_raw)
     }
 
