@@ -121,7 +121,7 @@ fn clear(mark: Mark) {
     let begun = Instant::now();
     let mut search = Search {
         marks: BTreeSet::from([mark, mark.of_hook()]),
-        members: BTreeSet::new(),
+        settled: BTreeSet::new(),
         killed: BTreeSet::new(),
         others: BTreeSet::new(),
         last_found: begun,
@@ -146,8 +146,9 @@ fn clear(mark: Mark) {
 struct Search {
     /// Of this supervisor, and of all that it started: any of them may be a supervisor.
     marks: BTreeSet<Mark>,
-    members: BTreeSet<i32>,
-    /// Those of this pass: later their numbers may be others'.
+    /// Killed, or seen dead: that they go is no news.
+    settled: BTreeSet<i32>,
+    /// Killed in this pass: later their numbers may be others'.
     killed: BTreeSet<i32>,
     /// Looked at, and found to be none of ours.
     others: BTreeSet<i32>,
@@ -185,11 +186,8 @@ impl Search {
                     Some(mark) if self.marks.contains(&mark) => self.kill(&process),
                     mark => rest.push((mark, process)),
                 },
-                None => {
-                    has_missed |= !self.members.contains(&pid);
-                    // A zombie starts nothing any more.
-                    self.others.insert(pid);
-                }
+                // What it started before it died may have come too late for this pass.
+                None => has_missed |= self.settled.insert(pid),
             }
         }
         self.kill_relatives(rest);
@@ -205,7 +203,7 @@ impl Search {
         let _ = process.signal(Signal::SIGKILL);
         let mark = Mark::made_by(process);
         self.marks.extend([mark, mark.of_hook()]);
-        self.members.insert(process.pid);
+        self.settled.insert(process.pid);
         self.killed.insert(process.pid);
         self.last_found = Instant::now();
     }
