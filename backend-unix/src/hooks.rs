@@ -1,11 +1,11 @@
 //! Runs a program for each event, beside supervision: one at a time, in order, and none for long.
 
+use crate::linux::children_of;
 use crate::mark::Mark;
 use crate::notice::UnixNotice;
-use crate::process::Process;
 use crate::signals::Signals;
 use crate::spawn::{Birth, Command, Image, Spawned, variable};
-use nix::sys::signal::Signal;
+use crate::tree::kill_below;
 use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -108,7 +108,7 @@ impl Runner {
             let error = io::Error::other(format!("{event}: still running after 10 s, and killed"));
             let pid = spawned.pid.as_raw_nonzero().get();
             self.current = Current::Killed { pid };
-            self.kill_tree(pid);
+            self.kill_all();
             report(UnixNotice::HookFailed { error });
         }
         while matches!(self.current, Current::None) {
@@ -155,16 +155,13 @@ impl Runner {
                 report(UnixNotice::HookFailed { error: io::Error::other(format!("{event}: {words}")) });
             }
         }
-        self.kill_leftovers();
+        self.kill_all();
         true
     }
 
     /// Kills the current one and all that it started, at once.
     pub fn end(&mut self, report: &mut impl FnMut(UnixNotice)) {
-        if let Some(pid) = self.pid() {
-            self.kill_tree(pid);
-        }
-        self.kill_leftovers();
+        self.kill_all();
         let waiting = std::mem::take(&mut self.hooks.queue.borrow_mut().waiting);
         let cut_off = match &self.current {
             Current::Running { event, .. } => Some(event.as_str()),
@@ -183,28 +180,12 @@ impl Runner {
         }
     }
 
-    /// A hook that is not reaped yet.
-    fn kill_tree(&self, pid: i32) {
-        let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
-        kill_all(crate::linux::children_of(pid).unwrap_or_default());
-        self.kill_leftovers();
-    }
-
-    fn kill_leftovers(&self) {
-        let own = std::process::id().cast_signed();
-        let orphans = crate::linux::children_of(own).unwrap_or_default();
-        let of_hooks = orphans.into_iter().filter(|&pid| self.mark.is_some() && Mark::on(pid) == self.mark);
-        kill_all(of_hooks.collect());
-    }
-}
-
-/// Kills processes and all below them.
-fn kill_all(mut pids: Vec<i32>) {
-    while let Some(pid) = pids.pop() {
-        pids.extend(crate::linux::children_of(pid).unwrap_or_default());
-        if let Some(process) = Process::read(pid) {
-            // It may be gone.
-            let _ = process.signal(Signal::SIGKILL);
-        }
+    /// Kills the current one, as long as it is not reaped, and all that hooks have started.
+    fn kill_all(&self) {
+        kill_below(|| {
+            let children = children_of(std::process::id().cast_signed()).unwrap_or_default();
+            let is_ours = |pid| self.pid() == Some(pid) || (self.mark.is_some() && Mark::on(pid) == self.mark);
+            children.into_iter().filter(|&pid| is_ours(pid)).collect()
+        });
     }
 }

@@ -129,10 +129,9 @@ impl Tree {
     /// Kills all descendants, and those that they start meanwhile. Those in `group` have got their SIGKILL already,
     /// which is only made sure of; nor is it told again of others that are still dying.
     fn kill_descendants(&mut self, group: Option<i32>, report: &mut impl FnMut(UnixNotice)) {
-        let mut killed = BTreeSet::new();
+        let mut known = BTreeSet::new();
         for _ in 0..MOST_PASSES {
-            let mut found = self.descendants();
-            found.retain(|process| killed.insert(process.pid));
+            let found = news(self.descendants(), &mut known);
             if found.is_empty() {
                 return;
             }
@@ -146,15 +145,7 @@ impl Tree {
 
     /// All living processes of the run, parents before children.
     pub fn descendants(&self) -> Vec<Process> {
-        let mut known = self.children().unwrap_or_default();
-        let mut pids: Vec<i32> = known.iter().copied().collect();
-        let mut next = 0;
-        while let Some(&pid) = pids.get(next) {
-            let children = linux::children_of(pid).unwrap_or_default();
-            pids.extend(children.into_iter().filter(|&child| known.insert(child)));
-            next += 1;
-        }
-        pids.into_iter().filter_map(Process::read).filter(Process::is_alive).collect()
+        living_below(self.children().unwrap_or_default())
     }
 
     /// The children of this process that belong to the run. None of them goes before it is reaped, so that the list
@@ -171,6 +162,36 @@ impl Tree {
         let Spared { mark, pid } = self.hooks;
         !self.strangers.contains(&child) && pid != Some(child) && (mark.is_none() || Mark::on(child) != mark)
     }
+}
+
+/// Kills processes and all below them, and those that they start meanwhile; `roots` is asked again and again.
+pub(crate) fn kill_below(roots: impl Fn() -> BTreeSet<i32>) {
+    let mut known = BTreeSet::new();
+    for _ in 0..MOST_PASSES {
+        let found = news(living_below(roots()), &mut known);
+        if found.is_empty() {
+            return;
+        }
+        signal_leftovers(&found, Signal::SIGKILL, &mut |_| {});
+    }
+}
+
+/// These processes and all below them that live, parents before children.
+fn living_below(mut known: BTreeSet<i32>) -> Vec<Process> {
+    let mut pids: Vec<i32> = known.iter().copied().collect();
+    let mut next = 0;
+    while let Some(&pid) = pids.get(next) {
+        let children = linux::children_of(pid).unwrap_or_default();
+        pids.extend(children.into_iter().filter(|&child| known.insert(child)));
+        next += 1;
+    }
+    pids.into_iter().filter_map(Process::read).filter(Process::is_alive).collect()
+}
+
+/// Those that were not known before.
+fn news(mut found: Vec<Process>, known: &mut BTreeSet<i32>) -> Vec<Process> {
+    found.retain(|process| known.insert(process.pid));
+    found
 }
 
 fn signal_group(group: i32, signal: Signal, report: &mut impl FnMut(UnixNotice)) {
