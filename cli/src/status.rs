@@ -20,7 +20,7 @@ pub struct Status {
     /// Of the command, while it lives.
     pid: Option<u32>,
     run: u64,
-    /// In this streak.
+    /// Made so far in this streak.
     pub restarts: u32,
     max_restarts: i64,
     /// The beginning of this state.
@@ -106,6 +106,7 @@ impl Status {
         let now = Timestamp::now();
         match notice {
             Notice::Started { run, pid } => {
+                self.restarted();
                 self.counts.starts += 1;
                 self.counts.last_start = now.as_second();
                 (self.run, self.pid, self.started) = (run.0, Some(pid), Some(now));
@@ -115,6 +116,7 @@ impl Status {
                 self.enter(state, now);
             }
             Notice::StartFailed { run, .. } => {
+                self.restarted();
                 self.counts.failed_starts += 1;
                 (self.run, self.started, self.next_start) = (run.0, None, None);
                 self.ended(run, "not_started", None, now);
@@ -143,7 +145,7 @@ impl Status {
             }
             Notice::Killing { .. } => self.counts.kills += 1,
             Notice::BackingOff { restart, delay, .. } => {
-                self.restarts = restart;
+                self.restarts = restart - 1;
                 self.next_start = Some(record::time(after(now, delay)));
                 self.enter(State::BackingOff, now);
             }
@@ -173,6 +175,11 @@ impl Status {
 
     pub fn json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default() + "\n"
+    }
+
+    /// A start was tried, and with it a restart was made if one was due.
+    fn restarted(&mut self) {
+        self.restarts += u32::from(self.state == State::BackingOff);
     }
 
     fn enter(&mut self, state: State, now: Timestamp) {
@@ -251,9 +258,10 @@ mod tests {
         status.text("up");
         assert_eq!((&told(&status)["status"], told(&status)["last_heartbeat"].is_string()), (&"up".into(), true));
         status.machine(Notice::BackingOff { restart: 4, limit: Limit::Unlimited, delay: GRACE });
-        assert_eq!((&told(&status)["restarts"], told(&status)["next_start"].is_string()), (&4.into(), true));
+        assert_eq!((&told(&status)["restarts"], told(&status)["next_start"].is_string()), (&3.into(), true));
         status.machine(Notice::Started { run: RunId(2), pid: 8 });
         let now = told(&status);
+        assert_eq!(now["restarts"], 4);
         assert!(now["status"].is_null() && now["last_heartbeat"].is_null() && now["next_start"].is_null(), "{now}");
         status.machine(Notice::StreakEnded { run: RunId(2) });
         assert_eq!(told(&status)["restarts"], 0);
