@@ -16,25 +16,19 @@ mod sinks;
 mod status;
 pub mod trace;
 mod values;
-mod words;
+pub mod words;
 
-use logging::Log;
-use manager::Manager;
 pub use options::parser;
 use options::{Request, Settings};
-use publish::Published;
 use report::{Reporter, Shared};
-use sinks::{Readiness, Sinks};
-use status::Status;
+use sinks::Sinks;
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::time::Instant;
-use supervisor_backend_unix::{Hook, Notifications, Signals, UnixBackend};
+use supervisor_backend_unix::{Signals, UnixBackend};
 use supervisor_core::Policy;
-use words::Harmless;
 
 /// The program: `supervisor [OPTIONS] <COMMAND> [ARGS]...`.
 pub fn main() -> ExitCode {
@@ -86,7 +80,7 @@ fn refuse(code: u8, message: &str) -> ExitCode {
 fn supervise(settings: Settings, signals: Signals) -> Result<ExitCode, String> {
     let cannot_work = |error: std::io::Error| format!("cannot work: {error}");
     let log = logging::start(settings.verbosity, settings.format);
-    let reporter = Shared(Rc::new(RefCell::new(Reporter::new(&settings, sinks(&settings, log)?))));
+    let reporter = Shared(Rc::new(RefCell::new(Reporter::new(&settings, Sinks::begin(&settings, log)?))));
     let Settings { policy, backend, .. } = settings;
     let of_backend = reporter.clone();
     let mut backend = UnixBackend::new(backend, signals, move |notice| of_backend.0.borrow_mut().backend(&notice))
@@ -95,48 +89,4 @@ fn supervise(settings: Settings, signals: Signals) -> Result<ExitCode, String> {
     backend.finish();
     reporter.0.borrow().flush();
     Ok(ExitCode::from(exit_code::of(outcome)))
-}
-
-/// Without the names of temporary files.
-fn reason(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "its folder is not there".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "its folder cannot be written to".to_owned(),
-        std::io::ErrorKind::Other => error.to_string(),
-        kind => kind.to_string(),
-    }
-}
-
-/// Whoever wants to know what happens.
-fn sinks(settings: &Settings, log: Log) -> Result<Sinks, String> {
-    let format = settings.format;
-    let status = Status::new(settings.policy.max_restarts);
-    let mut files = Vec::new();
-    for file in &settings.files {
-        let option = file.option;
-        let words = format!("{option} {}: cannot be written", Harmless(&file.path.display().to_string()));
-        let words_later = words.clone();
-        let tell = move |error: &std::io::Error| {
-            logging::trouble(format, option, error, format_args!("{words_later}: {error}"));
-        };
-        let published = Published::begin(&file.path, &file.form.render(&status), tell)
-            .map_err(|error| format!("{words}: {}; give a path in a folder that can be written to", reason(&error)))?;
-        files.push((published, file.form.clone()));
-    }
-    Ok(Sinks {
-        format,
-        log,
-        status,
-        files,
-        written: Instant::now(),
-        hooks: match &settings.backend.hook {
-            Hook::None => None,
-            Hook::Run(_, hooks) => Some(hooks.clone()),
-        },
-        manager: Manager::find(format),
-        readiness: match settings.backend.notifications {
-            Notifications::Refused => Readiness::Start,
-            Notifications::Taken => Readiness::Word,
-        },
-    })
 }

@@ -42,7 +42,7 @@ impl Reporter {
         let command = &settings.backend.command;
         let words = [&command.program].into_iter().chain(&command.arguments);
         let heartbeat_file = settings.backend.heartbeat_file.as_ref().map(|path| path.display().to_string());
-        let mut reporter = Reporter {
+        let reporter = Reporter {
             program: Harmless(&command.program.to_string_lossy()).to_string(),
             timeout: match settings.policy.watchdog {
                 Watchdog::Off => None,

@@ -3,35 +3,37 @@
 use crate::logging::{self, Format, Log};
 use crate::manager::Manager;
 use crate::metrics;
+use crate::options::{PublishedFile, Settings};
 use crate::publish::Published;
 use crate::record::{self, Fact};
 use crate::status::{State, Status};
-use crate::words::Seconds;
+use crate::words::{Harmless, Seconds};
 use log::Level;
 use std::fmt;
+use std::io;
 use std::time::{Duration, Instant as Clock};
-use supervisor_backend_unix::Hooks;
+use supervisor_backend_unix::{Hook, Hooks, Notifications};
 use supervisor_core::{Event, Instant, Notice};
 
 /// Heartbeats alone rewrite the files no more often than this.
 const SELDOM: Duration = Duration::from_secs(1);
 
 pub struct Sinks {
-    pub format: Format,
-    pub log: Log,
-    pub status: Status,
-    pub files: Vec<(Published, Form)>,
-    pub written: Clock,
+    format: Format,
+    log: Log,
+    status: Status,
+    files: Vec<(Published, Form)>,
+    written: Clock,
     /// Where there is a hook.
-    pub hooks: Option<Hooks>,
+    hooks: Option<Hooks>,
     /// Where there is a service manager.
-    pub manager: Option<Manager>,
-    pub readiness: Readiness,
+    manager: Option<Manager>,
+    readiness: Readiness,
 }
 
 /// When the command counts as ready, and with it the supervisor as a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Readiness {
+enum Readiness {
     /// As soon as it is started.
     Start,
     /// When it says so.
@@ -56,7 +58,33 @@ impl Form {
 }
 
 impl Sinks {
-    pub fn tell(&mut self, level: Level, fact: &Fact, words: fmt::Arguments<'_>) {
+    /// All that the settings ask for.
+    ///
+    /// # Errors
+    /// That a file cannot be written, in one line.
+    pub fn begin(settings: &Settings, log: Log) -> Result<Sinks, String> {
+        let format = settings.format;
+        let status = Status::new(settings.policy.max_restarts);
+        let published = settings.files.iter().map(|file| publish(file, &status, format));
+        Ok(Sinks {
+            format,
+            log,
+            files: published.collect::<Result<_, _>>()?,
+            status,
+            written: Clock::now(),
+            hooks: match &settings.backend.hook {
+                Hook::None => None,
+                Hook::Run(_, hooks) => Some(hooks.clone()),
+            },
+            manager: Manager::find(format),
+            readiness: match settings.backend.notifications {
+                Notifications::Refused => Readiness::Start,
+                Notifications::Taken => Readiness::Word,
+            },
+        })
+    }
+
+    pub fn tell(&self, level: Level, fact: &Fact, words: fmt::Arguments<'_>) {
         match self.format {
             Format::Text => log::log!(level, "{words}"),
             Format::Json => logging::record(level, fact, words),
@@ -65,7 +93,7 @@ impl Sinks {
     }
 
     /// As many lines as you like where people read.
-    pub fn tell_lines(&mut self, level: Level, fact: &Fact, lines: &[String]) {
+    pub fn tell_lines(&self, level: Level, fact: &Fact, lines: &[String]) {
         match self.format {
             Format::Text => lines.iter().for_each(|line| log::log!(level, "{line}")),
             Format::Json => logging::record(level, fact, format_args!("")),
@@ -152,5 +180,27 @@ impl Sinks {
         if let (Some(hooks), true) = (&self.hooks, fact.is_for_hooks()) {
             hooks.push(fact.name(), logging::json(level, fact, words));
         }
+    }
+}
+
+fn publish(file: &PublishedFile, status: &Status, format: Format) -> Result<(Published, Form), String> {
+    let option = file.option;
+    let words = format!("{option} {}: cannot be written", Harmless(&file.path.display().to_string()));
+    let words_later = words.clone();
+    let tell = move |error: &io::Error| {
+        logging::trouble(format, option, error, format_args!("{words_later}: {error}"));
+    };
+    let published = Published::begin(&file.path, &file.form.render(status), tell)
+        .map_err(|error| format!("{words}: {}; give a path in a folder that can be written to", reason(&error)))?;
+    Ok((published, file.form.clone()))
+}
+
+/// Without the names of temporary files.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "its folder is not there".to_owned(),
+        io::ErrorKind::PermissionDenied => "its folder cannot be written to".to_owned(),
+        io::ErrorKind::Other => error.to_string(),
+        kind => kind.to_string(),
     }
 }

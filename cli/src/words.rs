@@ -31,6 +31,7 @@ impl fmt::Display for Number {
     }
 }
 
+/// How a process ended.
 pub struct Status(pub ExitStatus);
 
 impl fmt::Display for Status {
@@ -42,6 +43,7 @@ impl fmt::Display for Status {
     }
 }
 
+/// Why a command could not be started.
 pub struct Failure(pub StartFailure);
 
 impl fmt::Display for Failure {
@@ -55,6 +57,7 @@ impl fmt::Display for Failure {
     }
 }
 
+/// How a run ended.
 pub struct Ended(pub End);
 
 impl fmt::Display for Ended {
@@ -67,6 +70,7 @@ impl fmt::Display for Ended {
     }
 }
 
+/// Why there is no further restart, given how many there may be.
 pub struct Reason(pub GiveUp, pub Limit);
 
 impl fmt::Display for Reason {
@@ -81,6 +85,7 @@ impl fmt::Display for Reason {
     }
 }
 
+/// Who gets a signal.
 pub struct To<'a>(pub &'a Target);
 
 impl fmt::Display for To<'_> {
@@ -101,6 +106,7 @@ impl fmt::Display for To<'_> {
     }
 }
 
+/// A process, by pid and name.
 pub struct Name<'a>(pub &'a Named);
 
 impl fmt::Display for Name<'_> {

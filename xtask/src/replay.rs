@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use supervisor_cli::trace::{Content, Line, Taken, is_of_machine, told};
+use supervisor_cli::words::{Ended, Seconds, Status};
 use supervisor_core::{
-    End, Ending, Event, ExitStatus, GiveUp, Instant, KillCause, Notice, Outcome, Policy, StartFailureKind, Step,
-    Supervisor,
+    Ending, Event, GiveUp, Instant, KillCause, Notice, Outcome, Policy, StartFailureKind, Step, Supervisor,
 };
 
 /// What is replayed.
@@ -222,7 +222,7 @@ impl Story {
                 self.why.clone()
             }
             Notice::Hung { run, silence, .. } => {
-                self.why = format!("silent for {} since {}", secs(silence), before(time, silence));
+                self.why = format!("silent for {} since {}", Seconds(silence), before(time, silence));
                 format!("{run} hung: {}; asked to leave", self.why)
             }
             Notice::HangReported { run, .. } => {
@@ -230,19 +230,20 @@ impl Story {
                 format!("{run} hung: {}; asked to leave", self.why)
             }
             Notice::Delayed { run, late, extension } => {
-                format!("{run} is forgiven: the look came {} late, so that it has {} more", secs(late), secs(extension))
+                format!(
+                    "{run} is forgiven: the look came {} late, so that it has {} more",
+                    Seconds(late),
+                    Seconds(extension)
+                )
             }
             Notice::Stopping { run, .. } | Notice::StoppingInstead { run } => {
                 self.why = "the supervisor was asked to stop".to_owned();
                 format!("{run} is to end: {}", self.why)
             }
             Notice::Exited { run, status, ending } => {
-                let how = match status {
-                    ExitStatus::Code(code) => format!("exited with code {code}"),
-                    ExitStatus::Signal(number) => format!("was killed by signal {number}"),
-                };
+                let how = Status(status);
                 if let Ending::Spontaneous { after } = ending {
-                    self.why = format!("it {how} after {}", secs(after));
+                    self.why = format!("it {how} after {}", Seconds(after));
                 }
                 format!(
                     "{run} {how}: {}",
@@ -250,19 +251,19 @@ impl Story {
                 )
             }
             Notice::Killing { run, cause: KillCause::GracePeriodOver } => {
-                format!("{run} killed: {}, grace {} over", self.why, secs(grace))
+                format!("{run} killed: {}, grace {} over", self.why, Seconds(grace))
             }
             Notice::Killing { run, cause: KillCause::Interrupt } => format!("{run} killed: a second request to stop"),
             Notice::BackingOff { restart, delay, .. } => {
-                let words = format!("restart {restart} is due in {}: {}", secs(delay), self.why);
-                self.why = format!("restart {restart} after {}", secs(delay));
+                let words = format!("restart {restart} is due in {}: {}", Seconds(delay), self.why);
+                self.why = format!("restart {restart} after {}", Seconds(delay));
                 words
             }
             Notice::Done(outcome) => last_words(outcome),
             Notice::Ready { run } => format!("{run} is ready: it said so"),
             Notice::Leaving { run } => format!("{run} leaves: it said so"),
-            Notice::TimeoutSet { run, timeout } => format!("{run} may be silent for {}: it said so", secs(timeout)),
-            Notice::Extended { run, by } => format!("{run} has {} more: it said so", secs(by)),
+            Notice::TimeoutSet { run, timeout } => format!("{run} may be silent for {}: it said so", Seconds(timeout)),
+            Notice::Extended { run, by } => format!("{run} has {} more: it said so", Seconds(by)),
             Notice::StreakEnded { run } => format!("the streak of restarts is over: {run} said so"),
             Notice::FirstHeartbeat { .. } | Notice::Heartbeat { .. } | Notice::Surviving { .. } => return None,
         })
@@ -276,23 +277,12 @@ fn last_words(outcome: Outcome) -> String {
         Outcome::Killed => return "over: stopped, and the command had to be killed".to_owned(),
         Outcome::GaveUp { end, reason } => (end, reason),
     };
-    let end = match end {
-        End::Exited(ExitStatus::Code(code)) => format!("exited with code {code}"),
-        End::Exited(ExitStatus::Signal(number)) => format!("was killed by signal {number}"),
-        End::Hung => "hung".to_owned(),
-        End::NotStarted(_) => "could not be started".to_owned(),
-    };
     let reason = match reason {
         GiveUp::NeverRestarts => "it is never restarted",
         GiveUp::RestartsUsedUp => "all restarts are used up",
         GiveUp::CannotStart => "trying again would not help",
     };
-    format!("over: {reason}; the last run {end}")
-}
-
-/// A duration in seconds, to the millisecond.
-fn secs(duration: Duration) -> String {
-    format!("{:.3} s", duration.as_secs_f64())
+    format!("over: {reason}; the last run {}", Ended(end))
 }
 
 /// The time of day so long before a time stamp.
@@ -317,7 +307,7 @@ mod tests {
         let replay = replay(LOG).unwrap();
         let words: Vec<_> = replay.decisions.iter().map(|decision| decision.words.as_str()).collect();
         assert!(words.iter().any(|words| words.contains("run 1 killed: silent for 0.3")), "{words:?}");
-        assert!(words.iter().any(|words| words.ends_with("grace 0.200 s over")), "{words:?}");
+        assert!(words.iter().any(|words| words.ends_with("grace 0.2 s over")), "{words:?}");
         assert_eq!((replay.lives, replay.unfinished), (1, 0));
         // Others' lines in between change nothing, nor does another life after it.
         let mixed = LOG.replace('\n', "\nTraceback: {\n") + LOG;
