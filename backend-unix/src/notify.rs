@@ -1,8 +1,8 @@
 //! What the command tells of itself, as programs made for systemd do: sd_notify(3).
 //!
-//! The socket is a file, as systemd's own is, since not all client libraries know abstract names. It lies in a folder
-//! of its own, which goes with the supervisor, or with its guard. Where there is no folder to
-//! write to, the name is abstract after all. Anybody may send to it, so that each message is asked where it comes from.
+//! The socket is a file, as systemd's own is, since not all client libraries know abstract names. It lies in a folder of
+//! its own, which goes with the supervisor, or with its guard. Where there is no folder to write to, the name is abstract
+//! after all. Anybody may send to it, so that each message is asked where it comes from.
 
 use nix::libc;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, setsockopt, socket, sockopt};

@@ -232,17 +232,32 @@ fn systemd_notify_works_in_a_shell() {
     supervised.end().assert_code(0);
 }
 
-/// A program with the crate sd-notify: see `examples/notifier.rs`.
 #[test]
 fn the_rust_library_works_unmodified() {
-    let program = std::path::Path::new(env!("CARGO_BIN_EXE_supervisor")).with_file_name("examples").join("notifier");
     let place = Place::new();
     let mut command = place.supervisor(["--notify", "--timeout", "1", "--max-restarts", "0"]);
-    command.arg(program);
+    let client = "notify::the_client_with_the_rust_library";
+    command.arg(std::env::current_exe().unwrap()).args(["--ignored", "--exact", client]);
     let end = Supervised::start(command).end();
     end.assert_code(124);
     end.assert_tells(&["is ready", "seen for the first time", "hung: pid"]);
     end.assert_tells(&["started", "a second of watchdog", "hung: pid"]);
+}
+
+/// Is ready, beats for two seconds if it is watched for one, and hangs then. By itself it does nothing.
+#[test]
+#[ignore = "the command of another test"]
+fn the_client_with_the_rust_library() {
+    use sd_notify::NotifyState;
+    let Some(watched) = sd_notify::watchdog_enabled() else { return };
+    let tell = |state| sd_notify::notify(&[state]).expect("somebody listens");
+    tell(NotifyState::Ready);
+    tell(NotifyState::Status("a second of watchdog"));
+    for _ in 0..20 {
+        tell(NotifyState::Watchdog);
+        std::thread::sleep(watched / 10);
+    }
+    std::thread::sleep(std::time::Duration::from_secs(1000));
 }
 
 /// Neither a supervisor that leaves nor one that is killed leaves its socket behind.
