@@ -8,7 +8,6 @@ use crate::words::{Autopsy, Ended, Failure, Harmless, Name, Number, Reason, Seco
 use log::Level;
 use std::cell::RefCell;
 use std::fmt;
-use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 use supervisor_backend_unix::{Examined, Signal, Target, UnixNotice};
@@ -201,121 +200,121 @@ impl Reporter {
     /// A notice of the backend.
     pub fn backend(&mut self, notice: &UnixNotice) {
         match notice {
+            UnixNotice::Stopped { process, signal } if process.pid.cast_unsigned() == self.pid => {
+                self.condition = Condition::Stopped { signal: *signal };
+            }
+            UnixNotice::Continued { pid } if pid.cast_unsigned() == self.pid => self.condition = Condition::Going,
+            UnixNotice::StatusText { text } => self.sinks.status_text(text),
+            UnixNotice::Autopsy { processes } => self.autopsy(processes),
+            UnixNotice::Tick => self.sinks.feed_watchdog(),
+            _ => {}
+        }
+        if let Some((level, fact, words)) = self.happening(notice).or_else(|| self.trouble(notice)) {
+            self.tell(level, &fact, format_args!("{words}"));
+        }
+        if let UnixNotice::Suspended = notice {
+            // Whoever stopped us wants to read it now.
+            self.sinks.flush();
+        }
+    }
+
+    /// What happened to processes and signals.
+    fn happening(&self, notice: &UnixNotice) -> Option<(Level, Fact, String)> {
+        let name = ToString::to_string;
+        Some(match notice {
             UnixNotice::Received { signal, sender } => {
-                let fact = Fact::SignalReceived { signal: signal.to_string(), sender: *sender };
-                match sender {
-                    0 => self.tell(Level::Info, &fact, format_args!("got {signal}")),
-                    sender => self.tell(Level::Info, &fact, format_args!("got {signal} from pid {sender}")),
-                }
+                let from = if *sender == 0 { String::new() } else { format!(" from pid {sender}") };
+                let fact = Fact::SignalReceived { signal: name(signal), sender: *sender };
+                (Level::Info, fact, format!("got {signal}{from}"))
             }
             UnixNotice::Forwarded { signal, pid } => {
-                let fact = Fact::SignalForwarded { signal: signal.to_string(), pid: *pid };
-                match pid {
-                    Some(pid) => self.tell(Level::Info, &fact, format_args!("passed {signal} on to pid {pid}")),
-                    None => {
-                        self.tell(Level::Info, &fact, format_args!("got {signal}, and nothing runs to pass it on to"));
-                    }
-                }
+                let words = match pid {
+                    Some(pid) => format!("passed {signal} on to pid {pid}"),
+                    None => format!("got {signal}, and nothing runs to pass it on to"),
+                };
+                (Level::Info, Fact::SignalForwarded { signal: name(signal), pid: *pid }, words)
             }
             UnixNotice::Signalled { signal, target } => {
                 let by_force = *signal == Signal::SIGKILL && matches!(target, Target::Leftovers(_));
                 let level = if by_force { Level::Warn } else { Level::Info };
-                let fact = Fact::SignalSent { signal: signal.to_string(), target: target.into() };
-                self.tell(level, &fact, format_args!("sent {signal} to {}", To(target)));
+                let fact = Fact::SignalSent { signal: name(signal), target: target.into() };
+                (level, fact, format!("sent {signal} to {}", To(target)))
             }
             UnixNotice::SignalFailed { signal, target, error } => {
-                let (signal, form, why) = (signal.to_string(), target.into(), error.to_string());
                 let words = format!("cannot send {signal} to {}: {error}", To(target));
-                let fact = Fact::SignalFailed { signal, target: form, error: why };
-                self.tell(Level::Warn, &fact, format_args!("{words}"));
+                let (signal, error) = (name(signal), error.to_string());
+                (Level::Warn, Fact::SignalFailed { signal, target: target.into(), error }, words)
             }
             UnixNotice::Stopped { process, signal } => {
-                if process.pid.cast_unsigned() == self.pid {
-                    self.condition = Condition::Stopped { signal: *signal };
-                }
-                self.tell(
-                    Level::Warn,
-                    &Fact::ProcessStopped { process: process.into(), signal: *signal },
-                    format_args!("{} is stopped by {}{}", Name(process), Number(*signal), remedy(*signal)),
-                );
+                let words = format!("{} is stopped by {}{}", Name(process), Number(*signal), remedy(*signal));
+                (Level::Warn, Fact::ProcessStopped { process: process.into(), signal: *signal }, words)
             }
             UnixNotice::Continued { pid } => {
-                if pid.cast_unsigned() == self.pid {
-                    self.condition = Condition::Going;
-                }
-                self.tell(Level::Info, &Fact::ProcessContinued { pid: *pid }, format_args!("pid {pid} goes on"));
+                (Level::Info, Fact::ProcessContinued { pid: *pid }, format!("pid {pid} goes on"))
             }
-            UnixNotice::Autopsy { processes } => self.autopsy(processes),
             UnixNotice::StatusText { text } => {
-                self.sinks.status_text(text);
                 let words = format!("status of pid {}: {}", self.pid, Harmless(text));
-                self.tell(Level::Info, &Fact::Status { text: text.clone() }, format_args!("{words}"));
+                (Level::Info, Fact::Status { text: text.clone() }, words)
             }
-            UnixNotice::TerminalLent { group } => self.tell(
-                Level::Info,
-                &Fact::TerminalLent { group: *group },
-                format_args!("the terminal is lent to process group {group}, until pid {group} ends"),
-            ),
+            UnixNotice::TerminalLent { group } => {
+                let words = format!("the terminal is lent to process group {group}, until pid {group} ends");
+                (Level::Info, Fact::TerminalLent { group: *group }, words)
+            }
             UnixNotice::Suspended => {
-                self.tell(Level::Info, &Fact::Suspended, format_args!("stopped from the terminal, the command too"));
-                // Whoever stopped us wants to read it now.
-                self.sinks.flush();
+                (Level::Info, Fact::Suspended, "stopped from the terminal, the command too".to_owned())
             }
-            UnixNotice::Resumed => self.tell(Level::Info, &Fact::Resumed, format_args!("goes on, the command too")),
-            UnixNotice::HeartbeatUnreadable { error } => {
-                let path = &self.heartbeat_file;
-                let words = format!("cannot look at the heartbeat file {path}, which counts as silence: {error}");
-                self.trouble("heartbeat_file", error, format_args!("{words}"));
+            UnixNotice::Resumed => (Level::Info, Fact::Resumed, "goes on, the command too".to_owned()),
+            UnixNotice::GuardLost => {
+                let whose = "which clears the command's processes if the supervisor is killed";
+                (Level::Warn, Fact::GuardLost, format!("the guard, {whose}, was killed itself"))
             }
-            UnixNotice::HeartbeatUnanswered { waited } => {
-                let (path, waited) = (&self.heartbeat_file, Seconds(*waited));
-                let words =
-                    format!("the file system of {path} does not answer for {waited}; until it does, no hang is found");
-                let error = io::Error::from(io::ErrorKind::TimedOut);
-                self.trouble("heartbeat_file", &error, format_args!("{words}"));
-            }
-            UnixNotice::GuardLost => self.tell(
-                Level::Warn,
-                &Fact::GuardLost,
-                format_args!(
-                    "the guard, which clears the command's processes if the supervisor is killed, was killed itself"
-                ),
-            ),
-            UnixNotice::GuardReplaced => {
-                self.tell(Level::Info, &Fact::GuardReplaced, format_args!("there is a guard again"));
-            }
-            UnixNotice::ProcessesInvisible { error } => self.trouble(
-                "proc",
-                error,
-                format_args!("only the process group of the command can be signalled: cannot see processes: {error}"),
-            ),
-            UnixNotice::Unguarded { error } => self.trouble(
-                "guard",
-                error,
-                format_args!(
-                    "there is no guard: should the supervisor be killed, what the command started may live on: {error}"
-                ),
-            ),
-            UnixNotice::HookFailed { error } => {
-                self.trouble(record::HOOK, error, format_args!("--on-event: {error}"));
-            }
-            UnixNotice::MessageRefused { error } => {
-                self.trouble("notify", error, format_args!("--notify: a message is passed over: {error}"));
-            }
-            UnixNotice::Tick => self.sinks.feed_watchdog(),
-        }
+            UnixNotice::GuardReplaced => (Level::Info, Fact::GuardReplaced, "there is a guard again".to_owned()),
+            UnixNotice::Autopsy { .. } | UnixNotice::Tick => return None,
+            // Told as trouble.
+            UnixNotice::HeartbeatUnreadable { .. }
+            | UnixNotice::HeartbeatUnanswered { .. }
+            | UnixNotice::ProcessesInvisible { .. }
+            | UnixNotice::Unguarded { .. }
+            | UnixNotice::HookFailed { .. }
+            | UnixNotice::MessageRefused { .. } => return None,
+        })
     }
 
-    fn tell(&mut self, level: Level, fact: &Fact, words: fmt::Arguments<'_>) {
+    /// What cannot be done, and why.
+    fn trouble(&self, notice: &UnixNotice) -> Option<(Level, Fact, String)> {
+        let path = &self.heartbeat_file;
+        let (with, error, words) = match notice {
+            UnixNotice::HeartbeatUnreadable { error } => {
+                let words = format!("cannot look at the heartbeat file {path}, which counts as silence: {error}");
+                ("heartbeat_file", error.to_string(), words)
+            }
+            UnixNotice::HeartbeatUnanswered { waited } => {
+                let what = format!("the file system of {path} does not answer for {}", Seconds(*waited));
+                ("heartbeat_file", what.clone(), format!("{what}; until it does, no hang is found"))
+            }
+            UnixNotice::ProcessesInvisible { error } => {
+                let what = "only the process group of the command can be signalled: cannot see processes";
+                ("proc", error.to_string(), format!("{what}: {error}"))
+            }
+            UnixNotice::Unguarded { error } => {
+                let what = "there is no guard: should the supervisor be killed, what the command started may live on";
+                ("guard", error.to_string(), format!("{what}: {error}"))
+            }
+            UnixNotice::HookFailed { error } => (record::HOOK, error.to_string(), format!("--on-event: {error}")),
+            UnixNotice::MessageRefused { error } => {
+                ("notify", error.to_string(), format!("--notify: a message is passed over: {error}"))
+            }
+            _ => return None,
+        };
+        Some((Level::Warn, Fact::Trouble { with, error }, words))
+    }
+
+    fn tell(&self, level: Level, fact: &Fact, words: fmt::Arguments<'_>) {
         self.sinks.tell(level, fact, words);
     }
 
-    fn trouble(&mut self, with: &'static str, error: &io::Error, words: fmt::Arguments<'_>) {
-        self.tell(Level::Warn, &Fact::Trouble { with, error: error.to_string() }, words);
-    }
-
     /// One line for each process in the text log, one object for all of them elsewhere.
-    fn autopsy(&mut self, processes: &[Examined]) {
+    fn autopsy(&self, processes: &[Examined]) {
         let lines: Vec<_> = processes.iter().map(|process| Autopsy(process).to_string()).collect();
         let fact = Fact::Autopsy { processes: processes.iter().map(ExaminedForm::from).collect() };
         self.sinks.tell_lines(Level::Warn, &fact, &lines);
