@@ -9,6 +9,7 @@ mod manager;
 mod metrics;
 mod options;
 mod outbox;
+mod patience;
 mod publish;
 mod record;
 mod report;

@@ -4,6 +4,7 @@ use crate::exit_code;
 use crate::help;
 use crate::logging::{Format, Verbosity};
 use crate::manager;
+use crate::patience::{self, within};
 use crate::sinks::Form;
 use crate::values;
 use crate::words::Harmless;
@@ -14,7 +15,6 @@ use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
 use std::time::Duration;
 use supervisor_backend_unix::{Command, Config, Hook, Hooks, Notifications, Signal};
 use supervisor_core::{Backoff, Jitter, Limit, Policy, Restart, Watchdog};
@@ -334,11 +334,13 @@ fn hook(program: Option<OsString>, environment: &[(OsString, OsString)]) -> Resu
     // Sockets that were passed down are for the command.
     let environment = environment.iter().filter(|(name, _)| !name.as_encoded_bytes().starts_with(b"LISTEN_"));
     let command = Command { program, arguments: vec![], environment: environment.cloned().collect() };
-    match supervisor_backend_unix::find(&command) {
+    let wanted = command.clone();
+    match within(patience::LONG, move || supervisor_backend_unix::find(&wanted)).and_then(|found| found) {
         Ok(_) => Ok(Hook::Run(command, Hooks::default())),
         Err(error) => {
             let remedy = match error.kind() {
                 std::io::ErrorKind::PermissionDenied => "it cannot be executed; make it executable, as with chmod +x",
+                std::io::ErrorKind::TimedOut => "its file system does not answer; give a program on another",
                 _ => "there is no such program; give the path of one, or a name to be found in PATH",
             };
             let message = format!("--on-event {}: {remedy}", command.program.display());
@@ -378,15 +380,10 @@ fn heartbeat_file(path: &Path, watchdog: Watchdog) -> Result<PathBuf, Refusal> {
     Ok(absolute)
 }
 
-/// Whether there is a directory. A file system that does not answer soon has none.
+/// Whether there is a directory. A file system that does not answer soon has none; nor is it worth failing for.
 fn is_directory(path: &Path) -> bool {
-    let (teller, told) = mpsc::channel();
     let path = path.to_owned();
-    // Nobody listens any more to an answer that comes late.
-    let look = move || teller.send(path.is_dir()).unwrap_or_default();
-    // Without a thread the question stays open; it is not worth failing for.
-    let asked = std::thread::Builder::new().spawn(look).is_ok();
-    asked && told.recv_timeout(Duration::from_millis(250)).unwrap_or(false)
+    within(patience::SHORT, move || path.is_dir()).unwrap_or(false)
 }
 
 /// What tells the random stretches of this supervisor from those of others.

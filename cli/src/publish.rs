@@ -2,6 +2,7 @@
 //! that a file system that does not answer delays nobody.
 
 use crate::outbox::Outbox;
+use crate::patience::{self, within};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -21,15 +22,11 @@ impl Published {
     /// Writes the first text at once. `on_error` is told of the first failure of each row of them.
     ///
     /// # Errors
-    /// That the file cannot be written, or is something that must not be replaced: a device, a pipe, a folder.
+    /// That the file cannot be written, that its file system does not answer, or that it is something that must not be replaced: a device, a pipe, a folder.
     pub fn begin(path: &Path, first: &str, on_error: impl Fn(&io::Error) + Send + 'static) -> io::Result<Published> {
-        match fs::symlink_metadata(path) {
-            Ok(found) if !found.is_file() && !found.is_symlink() => {
-                return Err(io::Error::other("it is there, and not a regular file"));
-            }
-            Ok(_) | Err(_) => replace(path, first)?,
-        }
         let path = path.to_owned();
+        let (first_path, first) = (path.clone(), first.to_owned());
+        within(patience::LONG, move || create(&first_path, &first))??;
         let mut last = Ok(());
         let write = move |text: String| {
             let result = replace(&path, &text);
@@ -49,6 +46,16 @@ impl Published {
     /// Waits until the latest text is written, but not for a file system that does not answer.
     pub fn flush(&self) {
         self.texts.flush(LAST_WORDS);
+    }
+}
+
+/// Replaces what may be replaced.
+fn create(path: &Path, text: &str) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() && !found.is_symlink() => {
+            Err(io::Error::other("it is there, and not a regular file"))
+        }
+        Ok(_) | Err(_) => replace(path, text),
     }
 }
 

@@ -200,6 +200,7 @@ fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "its folder is not there".to_owned(),
         io::ErrorKind::PermissionDenied => "its folder cannot be written to".to_owned(),
+        io::ErrorKind::TimedOut => "its file system does not answer".to_owned(),
         io::ErrorKind::Other => error.to_string(),
         kind => kind.to_string(),
     }

@@ -1,5 +1,5 @@
-//! The heartbeat file lies on a file system that never answers: only the hang detection suffers. The look before
-//! the first start is stuck already, and all that follow wait behind it.
+//! A file system that never answers. Where the heartbeat file lies on it, only the hang detection suffers: the look
+//! before the first start is stuck already, and all that follow wait behind it.
 
 use crate::support::{Place, Supervised, wait_for_file};
 use std::process::Command;
@@ -75,4 +75,16 @@ fn restarts_go_on() {
     let Some(supervised) = start(&place, &options, "echo >> runs; sleep 0.3; exit 4") else { return };
     assert_eq!(supervised.end().code, Some(4));
     assert_eq!(place.read("runs").lines().count(), 4);
+}
+
+#[test]
+fn what_the_start_depends_on_is_refused_there() {
+    for option in ["--status-file", "--metrics-file", "--on-event"] {
+        let place = Place::new();
+        let Some(supervised) = start(&place, &["--no-heartbeat", option, "dead/it"], "echo > here") else { return };
+        let end = supervised.end();
+        assert_eq!(end.code, Some(125), "{}", end.log);
+        end.assert_tells(&[&format!("{option} dead/it"), "its file system does not answer"]);
+        assert!(!place.path("here").exists(), "nothing is started");
+    }
 }
