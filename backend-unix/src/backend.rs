@@ -13,12 +13,12 @@ use crate::notify::Word;
 use crate::process::Process;
 use crate::protection::Protection;
 use crate::reap::{Found, next_change};
+use crate::signal::Signal as Number;
 use crate::signals::{Hangup, Signals};
 use crate::spawn::{Birth, Image, Spawned, failure, restarts_variable};
 use crate::terminal::{Return, Terminal};
 use crate::tree::{Leader, Tree};
 use nix::poll::{PollFd, PollFlags};
-use nix::sys::signal::Signal as Number;
 use rustix::fd::AsFd;
 use rustix::process::Pid;
 use std::collections::VecDeque;
@@ -251,15 +251,18 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
     fn take_signals(&mut self) {
         for (signal, sender) in Signals::take() {
             let event = match (signal, self.signals.hangup()) {
-                (Number::SIGCHLD, _) => continue,
-                (Number::SIGINT, _) => Event::Interrupt,
-                (Number::SIGHUP, Hangup::Forward)
-                | (Number::SIGQUIT | Number::SIGUSR1 | Number::SIGUSR2 | Number::SIGWINCH, _) => {
+                (Number::CHLD, _) => continue,
+                (Number::INT, _) => Event::Interrupt,
+                (Number::HUP, Hangup::Forward) | (Number::QUIT | Number::USR1 | Number::USR2 | Number::WINCH, _) => {
                     self.forward(signal);
                     continue;
                 }
-                (Number::SIGTSTP, _) => {
+                (Number::TSTP, _) => {
                     self.suspend();
+                    continue;
+                }
+                (signal, _) if signal.is_real_time() => {
+                    self.forward(signal);
                     continue;
                 }
                 _ => Event::Stop,
@@ -275,7 +278,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             Main::None | Main::Starting { .. } | Main::Ended { .. } => None,
         };
         // It is not reaped, so that the number is still its own.
-        let result = pid.map_or(Ok(()), |pid| nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal));
+        let result = pid.map_or(Ok(()), |pid| signal.send(pid));
         (self.report)(match (result, pid) {
             (Err(error), Some(pid)) => {
                 UnixNotice::SignalFailed { signal, target: Target::Process(named(pid)), error: error.into() }
@@ -321,9 +324,9 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
         if raw(main) != pid {
             return;
         }
-        if [Number::SIGTTIN as i32, Number::SIGTTOU as i32].contains(&signal) {
+        if [Number::TTIN, Number::TTOU].map(Number::number).contains(&signal) {
             self.lend_terminal();
-        } else if signal == Number::SIGTSTP as i32 && self.terminal.is_lent() {
+        } else if signal == Number::TSTP.number() && self.terminal.is_lent() {
             self.suspend();
         }
     }
@@ -335,7 +338,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
         };
         if self.terminal.lend(*main) {
             let group = raw(*main);
-            signal_group(group, Number::SIGCONT);
+            signal_group(group, Number::CONT);
             (self.report)(UnixNotice::TerminalLent { group });
         }
     }
@@ -354,14 +357,14 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
         };
         (self.report)(UnixNotice::Suspended);
         let loan = main.map_or(Return::NotLent, |main| self.take_terminal_back(main));
-        main.into_iter().for_each(|main| signal_group(raw(main), Number::SIGTSTP));
+        main.into_iter().for_each(|main| signal_group(raw(main), Number::TSTP));
         // Nothing is lost if we cannot be stopped.
         let _ = self.signals.suspend();
         (self.report)(UnixNotice::Resumed);
         if let (Some(main), Return::Returned) = (main, loan) {
             self.terminal.lend(main);
         }
-        main.into_iter().for_each(|main| signal_group(raw(main), Number::SIGCONT));
+        main.into_iter().for_each(|main| signal_group(raw(main), Number::CONT));
     }
 
     /// The terminal comes back with the end of the main process. One that ended by its keys, or with the terminal, tells
@@ -369,8 +372,8 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
     fn settle_terminal(&mut self, main: Pid, status: ExitStatus) {
         const AFTER_SIGINT: [ExitStatus; 2] = [ExitStatus::Signal(2), ExitStatus::Code(128 + 2)];
         let (signal, event) = match self.take_terminal_back(main) {
-            Return::Returned if AFTER_SIGINT.contains(&status) => (Number::SIGINT, Event::Interrupt),
-            Return::HungUp if self.signals.hangup() == Hangup::Stop => (Number::SIGHUP, Event::Stop),
+            Return::Returned if AFTER_SIGINT.contains(&status) => (Number::INT, Event::Interrupt),
+            Return::HungUp if self.signals.hangup() == Hangup::Stop => (Number::HUP, Event::Stop),
             Return::NotLent | Return::Returned | Return::HungUp => return,
         };
         (self.report)(UnixNotice::Received { signal, sender: 0 });
@@ -419,7 +422,7 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
         let number = match signal {
             Signal::Stop => self.stop_signal,
             Signal::Hang => self.hang_signal,
-            Signal::Kill => Number::SIGKILL,
+            Signal::Kill => Number::KILL,
         };
         let leader = match &self.main {
             Main::None => return,
@@ -469,7 +472,7 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
 
 /// A group whose leader is not reaped; that it may be gone is nothing to tell.
 fn signal_group(group: i32, signal: Number) {
-    let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), signal);
+    let _ = signal.send_to_group(group);
 }
 
 fn named(pid: i32) -> Named {

@@ -1,8 +1,8 @@
 //! What a backend is to run, and how.
 
 use crate::hooks::Hooks;
+use crate::signal::Signal;
 use crate::spawn::Command;
-use nix::sys::signal::Signal;
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -8,8 +8,8 @@
 use crate::mark::Mark;
 use crate::notify::Place;
 use crate::process::Process;
+use crate::signal::Signal;
 use nix::libc;
-use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, fork};
 use rustix::fd::{AsRawFd, OwnedFd, RawFd};
 use rustix::io::{read, retry_on_intr, write};
@@ -200,7 +200,7 @@ impl Search {
 
     fn kill(&mut self, process: &Process) {
         // It is gone, or it belongs to another user; the next pass will tell.
-        let _ = process.signal(Signal::SIGKILL);
+        let _ = process.signal(Signal::KILL);
         let mark = Mark::made_by(process);
         self.marks.extend([mark, mark.of_hook()]);
         self.settled.insert(process.pid);

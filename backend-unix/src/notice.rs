@@ -1,7 +1,7 @@
 //! What the backend itself has to tell, beside the notices of the machine.
 
 use crate::autopsy::Examined;
-use nix::sys::signal::Signal;
+use crate::signal::Signal;
 use std::io;
 use std::time::Duration;
 

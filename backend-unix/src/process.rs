@@ -2,7 +2,7 @@
 
 use crate::linux::read_proc;
 use crate::notice::Named;
-use nix::sys::signal::Signal;
+use crate::signal::Signal;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 use std::io;
@@ -67,13 +67,12 @@ impl Process {
         let gone = || io::Error::from(io::ErrorKind::NotFound);
         let or_gone = |error| if error == Errno::SRCH { gone() } else { io::Error::from(error) };
         let pid = Pid::from_raw(self.pid).ok_or_else(gone)?;
-        let signal = rustix::process::Signal::from_named_raw(signal as i32).ok_or(io::ErrorKind::InvalidInput)?;
         let handle = pidfd_open(pid, PidfdFlags::empty()).map_err(or_gone)?;
         // The handle is for whatever has the number now.
         if Process::read(self.pid).is_none_or(|now| now.start_time != self.start_time) {
             return Err(gone());
         }
-        pidfd_send_signal(handle, signal).map_err(or_gone)
+        pidfd_send_signal(handle, signal.to_send()).map_err(or_gone)
     }
 }
 
@@ -109,9 +108,9 @@ mod tests {
     fn a_process_that_is_gone_is_not_found() {
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
         let process = Process::read(child.id().cast_signed()).unwrap();
-        process.signal(Signal::SIGKILL).unwrap();
+        process.signal(Signal::KILL).unwrap();
         child.wait().unwrap();
-        assert_eq!(process.signal(Signal::SIGKILL).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(process.signal(Signal::KILL).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]
@@ -125,6 +124,6 @@ mod tests {
     fn another_process_with_the_same_number_gets_nothing() {
         let mut own = Process::read(std::process::id().cast_signed()).unwrap();
         own.start_time += 1;
-        assert_eq!(own.signal(Signal::SIGKILL).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(own.signal(Signal::KILL).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

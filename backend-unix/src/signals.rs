@@ -1,42 +1,52 @@
 //! Signals to the supervisor: counted by a handler, taken by the loop; and what the command inherits of them.
 
+use crate::signal::Signal;
+use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, ppoll};
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, raise, sigaction};
+use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::sys::time::TimeSpec;
 use std::io;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::time::Duration;
 
-/// What the supervisor listens to. In this order signals that come together are taken: a polite request to stop
-/// after an urgent one, so that the two together do not mean "stop at once".
+/// The standard signals that the supervisor listens to. In this order signals that come together are taken: a polite
+/// request to stop after an urgent one, so that the two together do not mean "stop at once".
 const HEARD: [Signal; 16] = [
-    Signal::SIGINT,
-    Signal::SIGTERM,
+    Signal::INT,
+    Signal::TERM,
     // Nobody sends these for a purpose, but all of them would end the supervisor without a word.
-    Signal::SIGALRM,
-    Signal::SIGVTALRM,
-    Signal::SIGPROF,
-    Signal::SIGIO,
-    Signal::SIGPWR,
-    Signal::SIGSTKFLT,
-    Signal::SIGXCPU,
-    Signal::SIGTSTP,
-    Signal::SIGHUP,
-    Signal::SIGQUIT,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGWINCH,
-    Signal::SIGCHLD,
+    Signal::ALRM,
+    Signal::VTALRM,
+    Signal::PROF,
+    Signal::IO,
+    Signal::PWR,
+    Signal::STKFLT,
+    Signal::XCPU,
+    Signal::TSTP,
+    Signal::HUP,
+    Signal::QUIT,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::WINCH,
+    Signal::CHLD,
 ];
 
 /// What would stop or end the supervisor for writing its log, or for passing the terminal on.
-const IGNORED: [Signal; 3] = [Signal::SIGPIPE, Signal::SIGTTOU, Signal::SIGXFSZ];
+const IGNORED: [Signal; 3] = [Signal::PIPE, Signal::TTOU, Signal::XFSZ];
+
+/// Real-time signals mean something to the command alone.
+fn heard() -> impl Iterator<Item = Signal> {
+    HEARD.into_iter().chain(Signal::real_time_ones())
+}
 
 /// How often each signal came and was not taken yet, by number.
-static PENDING: [AtomicU32; 32] = [const { AtomicU32::new(0) }; 32];
+static PENDING: [AtomicU32; NUMBERS] = [const { AtomicU32::new(0) }; NUMBERS];
 /// Who sent it last.
-static SENDER: [AtomicI32; 32] = [const { AtomicI32::new(0) }; 32];
+static SENDER: [AtomicI32; NUMBERS] = [const { AtomicI32::new(0) }; NUMBERS];
+/// More than any signal's.
+const NUMBERS: usize = 65;
 
 extern "C" fn note(number: libc::c_int, info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
     let index = number.unsigned_abs() as usize;
@@ -46,15 +56,53 @@ extern "C" fn note(number: libc::c_int, info: *mut libc::siginfo_t, _context: *m
     PENDING[index].fetch_add(1, Ordering::Release);
 }
 
+/// What becomes of a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Disposition {
+    Default,
+    Ignored,
+    /// `note` is called.
+    Noted,
+}
+
+impl Disposition {
+    fn of(signal: Signal) -> nix::Result<Disposition> {
+        Disposition::exchange(signal, ptr::null())
+    }
+
+    /// Makes it that of a signal, and tells what it was: sigaction(2).
+    fn set(self, signal: Signal) -> nix::Result<Disposition> {
+        // SAFETY: all zeroes are a valid value, and a set to be filled in.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        // SAFETY: it is a set.
+        unsafe { libc::sigfillset(&mut action.sa_mask) };
+        (action.sa_sigaction, action.sa_flags) = match self {
+            Disposition::Default => (libc::SIG_DFL, 0),
+            Disposition::Ignored => (libc::SIG_IGN, 0),
+            Disposition::Noted => (note as *const () as usize, libc::SA_SIGINFO | libc::SA_RESTART),
+        };
+        Disposition::exchange(signal, &action)
+    }
+
+    fn exchange(signal: Signal, action: *const libc::sigaction) -> nix::Result<Disposition> {
+        // SAFETY: as in `set`.
+        let mut found: libc::sigaction = unsafe { std::mem::zeroed() };
+        // SAFETY: the action is null or complete; its handler, `note`, does nothing but atomic stores.
+        Errno::result(unsafe { libc::sigaction(signal.number(), action, &mut found) })?;
+        Ok(match found.sa_sigaction {
+            libc::SIG_IGN => Disposition::Ignored,
+            handler if handler == note as *const () as usize => Disposition::Noted,
+            // A handler of others does not survive execve(2).
+            _ => Disposition::Default,
+        })
+    }
+}
+
 /// Whether SIGPIPE was ignored when the process started; Rust's runtime ignores it before `main`.
 static SIGPIPE_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn remember_sigpipe() {
-    // SAFETY: sigaction(2) with a null action only fills in `found`, for which all zeroes is a valid value.
-    let ignored = unsafe {
-        let mut found: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(libc::SIGPIPE, std::ptr::null(), &mut found) == 0 && found.sa_sigaction == libc::SIG_IGN
-    };
+    let ignored = Disposition::of(Signal::PIPE).is_ok_and(|found| found == Disposition::Ignored);
     SIGPIPE_WAS_IGNORED.store(ignored, Ordering::Relaxed);
 }
 
@@ -76,7 +124,7 @@ pub enum Hangup {
 #[derive(Debug)]
 pub struct Signals {
     original_mask: SigSet,
-    original_actions: Vec<(Signal, SigAction)>,
+    original_dispositions: Vec<(Signal, Disposition)>,
     waiting_mask: SigSet,
     hangup: Hangup,
 }
@@ -89,31 +137,20 @@ impl Signals {
     /// Those of sigaction(2) and pthread_sigmask(3).
     pub fn take_over() -> io::Result<Signals> {
         let original_mask = SigSet::thread_get_mask()?;
-        let heard: SigSet = HEARD.into_iter().collect();
-        pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&heard), None)?;
-        let noting = SigAction::new(SigHandler::SigAction(note), SaFlags::SA_RESTART, SigSet::all());
-        let ignoring = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
-        let mut original_actions = Vec::new();
-        for (signals, action) in [(&HEARD[..], noting), (&IGNORED[..], ignoring)] {
-            for &signal in signals {
-                // SAFETY: `note` does nothing but atomic stores, which is allowed in a handler.
-                let found = unsafe { sigaction(signal, &action)? };
-                if signal == Signal::SIGTSTP && matches!(found.handler(), SigHandler::SigIgn) {
-                    // Whoever started us does not want us to be stopped from a terminal.
-                    // SAFETY: as above.
-                    unsafe { sigaction(signal, &ignoring)? };
-                }
-                original_actions.push((signal, original(signal, found)));
+        pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&with(SigSet::empty(), heard())), None)?;
+        let noted = heard().map(|signal| (signal, Disposition::Noted));
+        let mut original_dispositions = Vec::new();
+        for (signal, disposition) in noted.chain(IGNORED.map(|signal| (signal, Disposition::Ignored))) {
+            let found = disposition.set(signal)?;
+            if (signal, found) == (Signal::TSTP, Disposition::Ignored) {
+                // Whoever started us does not want us to be stopped from a terminal.
+                found.set(signal)?;
             }
+            original_dispositions.push((signal, original(signal, found)));
         }
-        let mut waiting_mask = original_mask;
-        HEARD.into_iter().for_each(|signal| waiting_mask.remove(signal));
-        let hangup = if has_terminal() && !is_ignored(&original_actions, Signal::SIGHUP) {
-            Hangup::Stop
-        } else {
-            Hangup::Forward
-        };
-        Ok(Signals { original_mask, original_actions, waiting_mask, hangup })
+        let is_hangup_ignored = original_dispositions.contains(&(Signal::HUP, Disposition::Ignored));
+        let hangup = if has_terminal() && !is_hangup_ignored { Hangup::Stop } else { Hangup::Forward };
+        Ok(Signals { waiting_mask: without(original_mask, heard()), original_mask, original_dispositions, hangup })
     }
 
     /// What a SIGHUP means: a stop if the supervisor has a controlling terminal and was not told to ignore its end.
@@ -145,8 +182,8 @@ impl Signals {
 
     /// Takes the signals that came since the last call, each with the process that sent it.
     pub(crate) fn take() -> impl Iterator<Item = (Signal, i32)> {
-        HEARD.into_iter().flat_map(|signal| {
-            let index = signal as usize;
+        heard().flat_map(|signal| {
+            let index = signal.number().unsigned_abs() as usize;
             let times = PENDING[index].swap(0, Ordering::Acquire);
             let sender = SENDER[index].load(Ordering::Relaxed);
             (0..times).map(move |_| (signal, sender))
@@ -158,16 +195,14 @@ impl Signals {
     /// # Errors
     /// Those of sigaction(2) and pthread_sigmask(3).
     pub(crate) fn suspend(&self) -> nix::Result<()> {
-        let stopping = [Signal::SIGTSTP].into_iter().collect();
-        let by_default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-        // SAFETY: the default action is no handler that could be misused.
-        let noting = unsafe { sigaction(Signal::SIGTSTP, &by_default)? };
+        let stopping = with(SigSet::empty(), [Signal::TSTP].into_iter());
+        let noted = Disposition::Default.set(Signal::TSTP)?;
         // The kernel passes it over where nobody would ever continue us: in an orphaned process group.
-        raise(Signal::SIGTSTP)?;
+        // SAFETY: raise(3) has no memory to harm.
+        Errno::result(unsafe { libc::raise(libc::SIGTSTP) })?;
         pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&stopping), None)?;
         pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&stopping), None)?;
-        // SAFETY: it is `note` again, which does nothing but atomic stores.
-        unsafe { sigaction(Signal::SIGTSTP, &noting)? };
+        noted.set(Signal::TSTP)?;
         Ok(())
     }
 
@@ -175,26 +210,43 @@ impl Signals {
     ///
     /// Everything that calls is async-signal-safe. Handlers go first, lest one runs in the child.
     pub(crate) fn restore(&self) -> nix::Result<()> {
-        for (signal, action) in &self.original_actions {
-            // SAFETY: the action is SIG_DFL or SIG_IGN: no handler that could be misused.
-            unsafe { sigaction(*signal, action)? };
+        for (signal, disposition) in &self.original_dispositions {
+            disposition.set(*signal)?;
         }
         self.original_mask.thread_set_mask()
     }
 }
 
-/// What a command inherits of an action: ignored or default, since handlers do not survive execve(2).
-fn original(signal: Signal, found: SigAction) -> SigAction {
-    let ignored = match signal {
-        Signal::SIGPIPE => SIGPIPE_WAS_IGNORED.load(Ordering::Relaxed),
-        _ => matches!(found.handler(), SigHandler::SigIgn),
-    };
-    let handler = if ignored { SigHandler::SigIgn } else { SigHandler::SigDfl };
-    SigAction::new(handler, SaFlags::empty(), SigSet::empty())
+/// What a command inherits: ignored or default, since handlers do not survive execve(2).
+fn original(signal: Signal, found: Disposition) -> Disposition {
+    match (signal, found) {
+        (Signal::PIPE, _) if !SIGPIPE_WAS_IGNORED.load(Ordering::Relaxed) => Disposition::Default,
+        (_, Disposition::Ignored) => Disposition::Ignored,
+        (_, Disposition::Default | Disposition::Noted) => Disposition::Default,
+    }
 }
 
-fn is_ignored(actions: &[(Signal, SigAction)], wanted: Signal) -> bool {
-    actions.iter().any(|(signal, action)| *signal == wanted && matches!(action.handler(), SigHandler::SigIgn))
+fn with(set: SigSet, signals: impl Iterator<Item = Signal>) -> SigSet {
+    changed(set, libc::sigaddset, signals)
+}
+
+fn without(set: SigSet, signals: impl Iterator<Item = Signal>) -> SigSet {
+    changed(set, libc::sigdelset, signals)
+}
+
+/// nix knows no sets with real-time signals.
+fn changed(
+    set: SigSet,
+    change: unsafe extern "C" fn(*mut libc::sigset_t, libc::c_int) -> libc::c_int,
+    signals: impl Iterator<Item = Signal>,
+) -> SigSet {
+    let mut set = *set.as_ref();
+    for signal in signals {
+        // SAFETY: both functions change a set that is one, and refuse numbers of no signal.
+        unsafe { change(&mut set, signal.number()) };
+    }
+    // SAFETY: it is a set.
+    unsafe { SigSet::from_sigset_t_unchecked(set) }
 }
 
 /// Whether the process has a controlling terminal: only then can /dev/tty be opened, see tty(4).

@@ -4,7 +4,9 @@ use crate::linux;
 use crate::mark::Mark;
 use crate::notice::{Named, Target, UnixNotice};
 use crate::process::Process;
-use nix::sys::signal::{Signal, killpg};
+use crate::signal::Signal;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process_group};
 use std::collections::BTreeSet;
 use std::io;
 
@@ -81,7 +83,7 @@ impl Tree {
     pub fn is_empty(&self, group: i32) -> bool {
         match self.proc {
             Proc::Visible => self.children().is_ok_and(|children| children.is_empty()),
-            Proc::Hidden => killpg(nix::unistd::Pid::from_raw(group), None) == Err(nix::errno::Errno::ESRCH),
+            Proc::Hidden => Pid::from_raw(group).is_none_or(|group| test_kill_process_group(group) == Err(Errno::SRCH)),
         }
     }
 
@@ -104,13 +106,13 @@ impl Tree {
             report(UnixNotice::ProcessesInvisible { error });
         }
         match (signal, leader) {
-            (Signal::SIGKILL, Leader::Alive(pid)) => {
+            (Signal::KILL, Leader::Alive(pid)) => {
                 signal_group(pid, signal, report);
                 self.kill_descendants(Some(pid), report);
             }
             // Nobody sees who is left; so the group, which is not empty yet.
             (_, Leader::Gone(group)) if self.proc == Proc::Hidden => signal_group(group, signal, report),
-            (Signal::SIGKILL, Leader::Gone(_)) => self.kill_descendants(None, report),
+            (Signal::KILL, Leader::Gone(_)) => self.kill_descendants(None, report),
             (_, Leader::Alive(pid)) => {
                 let members: Vec<_> = self.descendants().into_iter().filter(|process| process.group == pid).collect();
                 self.sent.extend(members.iter().map(|process| (process.pid, signal)));
@@ -137,9 +139,9 @@ impl Tree {
             }
             let (news, others): (Vec<_>, Vec<_>) = found
                 .into_iter()
-                .partition(|process| self.sent.insert((process.pid, Signal::SIGKILL)) && Some(process.group) != group);
-            signal_leftovers(&others, Signal::SIGKILL, &mut |_| {});
-            signal_leftovers(&news, Signal::SIGKILL, report);
+                .partition(|process| self.sent.insert((process.pid, Signal::KILL)) && Some(process.group) != group);
+            signal_leftovers(&others, Signal::KILL, &mut |_| {});
+            signal_leftovers(&news, Signal::KILL, report);
         }
     }
 
@@ -172,7 +174,7 @@ pub(crate) fn kill_below(roots: impl Fn() -> BTreeSet<i32>) {
         if found.is_empty() {
             return;
         }
-        signal_leftovers(&found, Signal::SIGKILL, &mut |_| {});
+        signal_leftovers(&found, Signal::KILL, &mut |_| {});
     }
 }
 
@@ -196,7 +198,7 @@ fn news(mut found: Vec<Process>, known: &mut BTreeSet<i32>) -> Vec<Process> {
 
 fn signal_group(group: i32, signal: Signal, report: &mut impl FnMut(UnixNotice)) {
     let target = Target::Group(group);
-    report(match killpg(nix::unistd::Pid::from_raw(group), signal) {
+    report(match signal.send_to_group(group) {
         Ok(()) => UnixNotice::Signalled { signal, target },
         Err(error) => UnixNotice::SignalFailed { signal, target, error: error.into() },
     });
@@ -205,8 +207,8 @@ fn signal_group(group: i32, signal: Signal, report: &mut impl FnMut(UnixNotice))
 /// A stopped process does not see a signal until it goes on.
 fn wake(processes: &[Process], report: &mut impl FnMut(UnixNotice)) {
     for process in processes.iter().filter(|process| process.is_stopped()) {
-        if try_signal(process, Signal::SIGCONT, report) {
-            report(UnixNotice::Signalled { signal: Signal::SIGCONT, target: Target::Process(process.named()) });
+        if try_signal(process, Signal::CONT, report) {
+            report(UnixNotice::Signalled { signal: Signal::CONT, target: Target::Process(process.named()) });
         }
     }
 }

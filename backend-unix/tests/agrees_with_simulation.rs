@@ -2,7 +2,7 @@
 //!
 //! Each script plays in a process of its own, all at the same time. The commands are this very program, as an actor.
 
-use nix::sys::signal::{SigSet, kill, raise};
+use nix::sys::signal::{SigSet, Signal as Standard, kill, raise};
 use nix::unistd::{Pid, setsid};
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
@@ -218,8 +218,8 @@ fn perform(script: &Script, signals: Signals) -> Story {
             environment: environment.collect(),
         },
         heartbeat_file: Some(heartbeat_file),
-        stop_signal: Signal::SIGTERM,
-        hang_signal: Signal::SIGTERM,
+        stop_signal: Signal::TERM,
+        hang_signal: Signal::TERM,
         notifications: Notifications::Refused,
         hook: Hook::None,
         tick: None,
@@ -231,7 +231,7 @@ fn perform(script: &Script, signals: Signals) -> Story {
     std::thread::spawn(move || {
         for (beats, event) in requests {
             std::thread::sleep((begin + BEAT * beats).saturating_duration_since(Clock::now()));
-            let signal = if event == Event::Interrupt { Signal::SIGINT } else { Signal::SIGTERM };
+            let signal = if event == Event::Interrupt { Standard::SIGINT } else { Standard::SIGTERM };
             kill(Pid::this(), signal).unwrap();
         }
     });
@@ -279,14 +279,14 @@ fn act(behaviour: Behaviour) {
 fn end(status: ExitStatus) -> ! {
     match status {
         ExitStatus::Code(code) => std::process::exit(code.into()),
-        ExitStatus::Signal(number) => raise(Signal::try_from(i32::from(number)).unwrap()).unwrap(),
+        ExitStatus::Signal(number) => raise(Standard::try_from(i32::from(number)).unwrap()).unwrap(),
     }
     unreachable!("the signal is deadly")
 }
 
 /// Tells of each SIGTERM.
 fn asked() -> Receiver<()> {
-    let sigterm: SigSet = [Signal::SIGTERM].into_iter().collect();
+    let sigterm: SigSet = [Standard::SIGTERM].into_iter().collect();
     sigterm.thread_block().unwrap();
     let (teller, told) = channel();
     std::thread::spawn(move || while sigterm.wait().is_ok() && teller.send(()).is_ok() {});

@@ -20,8 +20,8 @@ fn main() {
             environment: std::env::vars_os().collect(),
         },
         heartbeat_file: Some(folder.path().join("heartbeat.txt")),
-        stop_signal: Signal::SIGTERM,
-        hang_signal: Signal::SIGTERM,
+        stop_signal: Signal::TERM,
+        hang_signal: Signal::TERM,
         notifications: Notifications::Refused,
         hook: Hook::None,
         tick: None,
@@ -43,13 +43,13 @@ fn main() {
         to_leftovers.count()
     };
     backend.signal(run, Order::Stop);
-    assert_eq!(sent(Signal::SIGTERM), 1);
+    assert_eq!(sent(Signal::TERM), 1);
     // Its short-lived children may be new, but the daemon itself is not asked again.
     let soon = Some(backend.now() + Duration::from_millis(100));
     assert_eq!(backend.wait(soon), Event::Elapsed);
 
     backend.signal(run, Order::Kill);
     // Once, and once more for each child that it starts while it is killed.
-    assert!(sent(Signal::SIGKILL) >= 1);
+    assert!(sent(Signal::KILL) >= 1);
     assert_eq!(backend.wait(patience), Event::Gone { run });
 }

@@ -235,7 +235,7 @@ impl Reporter {
                 (Level::Info, Fact::SignalForwarded { signal: name(signal), pid: *pid }, words)
             }
             UnixNotice::Signalled { signal, target } => {
-                let by_force = *signal == Signal::SIGKILL && matches!(target, Target::Leftovers(_));
+                let by_force = *signal == Signal::KILL && matches!(target, Target::Leftovers(_));
                 let level = if by_force { Level::Warn } else { Level::Info };
                 let fact = Fact::SignalSent { signal: name(signal), target: target.into() };
                 (level, fact, format!("sent {signal} to {}", To(target)))

@@ -2,7 +2,6 @@
 
 use crate::logging::Format;
 use std::ffi::OsString;
-use std::str::FromStr;
 use std::time::Duration;
 use supervisor_backend_unix::Signal;
 use supervisor_core::{Limit, Restart};
@@ -55,12 +54,11 @@ pub fn count(value: OsString) -> Parsed<Limit> {
 /// The name of a signal, with or without SIG, or its number.
 pub fn signal(value: OsString) -> Parsed<Signal> {
     let value = text(value)?;
-    let name = value.to_ascii_uppercase();
-    let by_name = || Signal::from_str(&name).or_else(|_| Signal::from_str(&format!("SIG{name}"))).ok();
-    let by_number = || value.parse().ok().and_then(|number: i32| Signal::try_from(number).ok());
-    by_name().or_else(by_number).ok_or_else(|| {
-        let known: Vec<_> = Signal::iterator().map(|signal| signal.as_str().trim_start_matches("SIG")).collect();
-        format!("give one of {}", known.join(", "))
+    let by_name = Signal::from_name(&value.to_ascii_uppercase());
+    let by_number = || value.parse().ok().and_then(Signal::from_number);
+    by_name.or_else(by_number).ok_or_else(|| {
+        let known: Vec<_> = Signal::standard_ones().map(|signal| signal.to_string().split_off("SIG".len())).collect();
+        format!("give one of {}, or a real-time signal, as in RTMIN+3", known.join(", "))
     })
 }
 
@@ -191,7 +189,7 @@ mod tests {
     #[test]
     fn signals_have_names_and_numbers() {
         for text in ["TERM", "SIGTERM", "term", "15"] {
-            assert_eq!(signal(text.into()), Ok(Signal::SIGTERM), "{text}");
+            assert_eq!(signal(text.into()), Ok(Signal::TERM), "{text}");
         }
         for text in ["", "SIG", "TERMINATE", "0", "-1", "99"] {
             assert!(signal(text.into()).unwrap_err().contains("QUIT"), "{text}");
@@ -244,8 +242,9 @@ mod tests {
 
         #[test]
         fn signals_are_read_as_they_are_written(number in 1..32i32) {
-            let known = Signal::try_from(number).unwrap();
-            for text in [known.as_str(), known.as_str().trim_start_matches("SIG"), &number.to_string()] {
+            let known = Signal::from_number(number).unwrap();
+            let name = known.to_string();
+            for text in [&name, name.trim_start_matches("SIG"), &number.to_string()] {
                 prop_assert_eq!(signal(text.into()), Ok(known));
             }
         }

@@ -24,9 +24,9 @@ pub struct Number(pub i32);
 
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match Signal::try_from(self.0) {
-            Ok(signal) => f.write_str(signal.as_str()),
-            Err(_) => write!(f, "signal {}", self.0),
+        match Signal::from_number(self.0) {
+            Some(signal) => signal.fmt(f),
+            None => write!(f, "signal {}", self.0),
         }
     }
 }
@@ -132,9 +132,9 @@ impl fmt::Display for Harmless<'_> {
 
 /// What a person can do about a stopped process.
 pub fn remedy(signal: i32) -> &'static str {
-    match Signal::try_from(signal) {
-        Ok(Signal::SIGTTIN) => ": it reads the terminal from the background; redirect its input, as in < /dev/null",
-        Ok(Signal::SIGTTOU) => ": it uses the terminal from the background; redirect its output",
+    match Signal::from_number(signal) {
+        Some(Signal::TTIN) => ": it reads the terminal from the background; redirect its input, as in < /dev/null",
+        Some(Signal::TTOU) => ": it uses the terminal from the background; redirect its output",
         _ => "",
     }
 }

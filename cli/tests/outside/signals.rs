@@ -63,10 +63,10 @@ fn the_command_finds_masks_and_dispositions_as_the_supervisor_did() {
     // Whatever the tests were started with, and what Python itself ignores.
     let default = "[signal.signal(number, signal.SIG_DFL) for number in range(1, 32) if number not in (9, 19)]\n";
     assert_eq!(inherited(default), (0, 0));
-    let ignored = format!("{default}[signal.signal(number, signal.SIG_IGN) for number in (13, 1, 2, 17, 22)]");
-    assert_eq!(inherited(&ignored), (0, bits(&[13, 1, 2, 17, 22])));
-    let blocked = format!("{default}signal.pthread_sigmask(signal.SIG_BLOCK, [15, 10, 14])");
-    assert_eq!(inherited(&blocked), (bits(&[15, 10, 14]), 0));
+    let ignored = format!("{default}[signal.signal(number, signal.SIG_IGN) for number in (13, 1, 2, 17, 22, 37)]");
+    assert_eq!(inherited(&ignored), (0, bits(&[13, 1, 2, 17, 22, 37])));
+    let blocked = format!("{default}signal.pthread_sigmask(signal.SIG_BLOCK, [15, 10, 14, 64])");
+    assert_eq!(inherited(&blocked), (bits(&[15, 10, 14, 64]), 0));
 }
 
 #[test]
@@ -88,7 +88,8 @@ fn a_supervisor_started_with_blocked_signals_hears_them() {
 #[test]
 fn every_signal_has_its_meaning() {
     let stops = ["TERM", "INT", "ALRM", "VTALRM", "PROF", "IO", "PWR", "STKFLT", "XCPU"];
-    let forwarded = ["HUP", "QUIT", "USR1", "USR2", "WINCH"];
+    // The last three are the first, the fourth and the last real-time signal.
+    let forwarded = ["HUP", "QUIT", "USR1", "USR2", "WINCH", "34", "37", "64"];
     let nothing = ["PIPE", "TTOU", "XFSZ", "CHLD", "URG", "CONT"];
     for name in stops {
         let place = Place::new();
@@ -111,6 +112,8 @@ fn every_signal_has_its_meaning() {
         wait_until("it arrives", || place.read("got").lines().any(|got| got == name));
     }
     supervised.signal("TERM");
-    supervised.end().assert_code(0);
+    let end = supervised.end();
+    end.assert_code(0);
+    end.assert_tells(&["passed SIGRTMIN on", "passed SIGRTMIN+3 on", "passed SIGRTMIN+30 on"]);
     assert_eq!(place.read("got").lines().count(), forwarded.len());
 }

@@ -113,13 +113,17 @@ fn a_stop_during_the_grace_period_of_a_hang_is_a_stop() {
 
 #[test]
 fn another_stop_signal_is_sent_instead() {
-    let place = Place::new();
-    let script = format!("trap 'echo TERM >> got' TERM; trap 'echo QUIT >> got; exit 0' QUIT; {READY} {LINGER}");
-    let supervised = place.start(&["--stop-signal", "SIGQUIT"], &script);
-    wait_for_file(&place.path("ready"));
-    supervised.signal("TERM");
-    supervised.end().assert_code(0);
-    assert_eq!(place.read("got"), "QUIT\n");
+    for (wanted, number) in [("SIGQUIT", "3"), ("RTMIN+3", "37")] {
+        let place = Place::new();
+        let script = format!("trap 'echo TERM >> got' TERM; trap 'echo it >> got; exit 0' {number}; {READY} {LINGER}");
+        let supervised = place.start(&["--stop-signal", wanted], &script);
+        wait_for_file(&place.path("ready"));
+        supervised.signal("TERM");
+        let end = supervised.end();
+        end.assert_code(0);
+        end.assert_tells(&[&format!("sent SIG{} to", wanted.trim_start_matches("SIG"))]);
+        assert_eq!(place.read("got"), "it\n");
+    }
 }
 
 #[test]
