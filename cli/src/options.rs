@@ -14,6 +14,7 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use supervisor_backend_unix::{Command, Config, Hook, Hooks, Notifications, Signal};
@@ -335,12 +336,12 @@ fn hook(program: Option<OsString>, environment: &[(OsString, OsString)]) -> Resu
     let environment = environment.iter().filter(|(name, _)| !name.as_encoded_bytes().starts_with(b"LISTEN_"));
     let command = Command { program, arguments: vec![], environment: environment.cloned().collect() };
     let wanted = command.clone();
-    match within(patience::LONG, move || supervisor_backend_unix::find(&wanted)).and_then(|found| found) {
-        Ok(_) => Ok(Hook::Run(command, Hooks::default())),
+    match within(patience::LONG, move || supervisor_backend_unix::find(&wanted).map(drop)) {
+        Ok(()) => Ok(Hook::Run(command, Hooks::default())),
         Err(error) => {
             let remedy = match error.kind() {
-                std::io::ErrorKind::PermissionDenied => "it cannot be executed; make it executable, as with chmod +x",
-                std::io::ErrorKind::TimedOut => "its file system does not answer; give a program on another",
+                io::ErrorKind::PermissionDenied => "it cannot be executed; make it executable, as with chmod +x",
+                io::ErrorKind::TimedOut => "its file system does not answer; give a program on another",
                 _ => "there is no such program; give the path of one, or a name to be found in PATH",
             };
             let message = format!("--on-event {}: {remedy}", command.program.display());
@@ -383,7 +384,8 @@ fn heartbeat_file(path: &Path, watchdog: Watchdog) -> Result<PathBuf, Refusal> {
 /// Whether there is a directory. A file system that does not answer soon has none; nor is it worth failing for.
 fn is_directory(path: &Path) -> bool {
     let path = path.to_owned();
-    within(patience::SHORT, move || path.is_dir()).unwrap_or(false)
+    let ask = move || if path.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) };
+    within(patience::SHORT, ask).is_ok()
 }
 
 /// What tells the random stretches of this supervisor from those of others.

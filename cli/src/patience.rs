@@ -1,7 +1,7 @@
 //! Questions to a file system that may never answer.
 
 use std::io;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// For what the start depends on.
@@ -13,36 +13,39 @@ pub const SHORT: Duration = Duration::from_millis(250);
 /// had, it is done here, however long it takes.
 ///
 /// # Errors
-/// `TimedOut`.
-pub fn within<T>(patience: Duration, work: impl Fn() -> T + Clone + Send + 'static) -> io::Result<T>
-where
-    T: Send + 'static,
-{
+/// Those of `work`, and `TimedOut`.
+pub fn within(patience: Duration, work: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> io::Result<()> {
+    let work: Arc<dyn Fn() -> io::Result<()> + Send + Sync> = Arc::new(work);
+    let here = Arc::clone(&work);
     let (teller, told) = mpsc::channel();
-    let here = work.clone();
     // Nobody listens any more to what comes late.
     let there = move || teller.send(work()).unwrap_or_default();
     match std::thread::Builder::new().spawn(there) {
-        Ok(_) => told.recv_timeout(patience).map_err(|_| io::ErrorKind::TimedOut.into()),
-        Err(_) => Ok(here()),
+        Ok(_) => told.recv_timeout(patience).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+        Err(_) => here(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::{Arc, Barrier};
+    use std::sync::Barrier;
 
     #[test]
     fn an_answer_is_handed_on() {
-        assert_eq!(within(Duration::from_secs(60), || 42).unwrap(), 42);
+        within(Duration::from_secs(60), || Ok(())).unwrap();
+        let error = within(Duration::from_secs(60), || Err(io::ErrorKind::NotADirectory.into())).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
     }
 
     #[test]
     fn no_answer_is_not_waited_for() {
         let gate = Arc::new(Barrier::new(2));
         let never = Arc::clone(&gate);
-        let result = within(Duration::from_millis(1), move || never.wait().is_leader());
-        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let wait = move || {
+            never.wait();
+            Ok(())
+        };
+        assert_eq!(within(Duration::from_millis(1), wait).unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

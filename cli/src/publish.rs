@@ -26,7 +26,7 @@ impl Published {
     pub fn begin(path: &Path, first: &str, on_error: impl Fn(&io::Error) + Send + 'static) -> io::Result<Published> {
         let path = path.to_owned();
         let (first_path, first) = (path.clone(), first.to_owned());
-        within(patience::LONG, move || create(&first_path, &first))??;
+        within(patience::LONG, move || create(&first_path, &first))?;
         let mut last = Ok(());
         let write = move |text: String| {
             let result = replace(&path, &text);
