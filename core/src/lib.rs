@@ -42,6 +42,7 @@ extern crate alloc;
 
 mod action;
 mod driver;
+mod ending;
 mod event;
 mod machine;
 mod notice;

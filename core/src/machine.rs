@@ -1,9 +1,10 @@
 //! The state machine: every decision of the supervisor, and nothing else.
 
+use crate::ending::{Force, Main, Why};
 use crate::watch::{Pulse, Verdict, Watch};
 use crate::{
-    Action, End, Ending, Event, ExitStatus, GiveUp, Instant, KillCause, Limit, Message, Notice, Observation, Outcome,
-    Policy, Restart, RunId, Signal, StartFailureKind, Step, Watchdog,
+    Action, End, Ending, Event, GiveUp, Instant, KillCause, Limit, Message, Notice, Observation, Outcome, Policy,
+    Restart, RunId, Signal, StartFailureKind, Step, Watchdog,
 };
 use core::time::Duration;
 
@@ -40,31 +41,6 @@ enum State {
     BackingOff { until: Instant },
     /// It is over; nothing runs.
     Done(Outcome),
-}
-
-/// Why a run ends. It only grows: a stop outranks a hang, and a hang an exit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Why {
-    Exit(ExitStatus),
-    Hang(Main),
-    Stop(Main),
-}
-
-/// The main process of an ending run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Main {
-    Alive,
-    Left,
-    Killed,
-}
-
-/// How much force is in use. One escalation serves hangs, stops and leftovers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Force {
-    /// Asked to leave; killed at this moment.
-    Term { kill_at: Instant },
-    /// Killed since then; once more at `again_at`, should anything survive.
-    Kill { since: Instant, again_at: Instant },
 }
 
 impl Supervisor {
@@ -108,93 +84,117 @@ impl Supervisor {
     }
 
     fn next_state(&mut self, event: Event, now: Instant, step: &mut Step) -> State {
-        let state = self.state;
-        match (state, event) {
-            (State::Starting, Event::Started { run, pid }) => {
+        match self.state {
+            State::Starting => self.starting(event, now, step),
+            State::Running { started, watch } => self.running(started, watch, event, now, step),
+            State::Ending { why, force } => self.ending(why, force, event, now, step),
+            State::BackingOff { until } => self.backing_off(until, event, now, step),
+            State::Done(outcome) => State::Done(outcome),
+        }
+    }
+
+    fn starting(&self, event: Event, now: Instant, step: &mut Step) -> State {
+        match event {
+            Event::Started { run, pid } => {
                 step.notices.push(Notice::Started { run, pid });
                 State::Running { started: now, watch: self.first_watch(now) }
             }
-            (State::Starting, Event::Stop | Event::Interrupt) => self.stop(now, step),
-            (State::Starting, Event::StartFailed { run, failure }) => {
+            Event::StartFailed { run, failure } => {
                 step.notices.push(Notice::StartFailed { run, failure });
                 self.after_end(End::NotStarted(failure), now, step)
             }
+            Event::Stop | Event::Interrupt => self.stop(now, step),
+            // No backend sends these now, but for a spurious wake-up.
+            Event::Exited { .. }
+            | Event::Gone { .. }
+            | Event::Observed { .. }
+            | Event::Told { .. }
+            | Event::Elapsed => State::Starting,
+        }
+    }
 
-            (State::Running { started, .. }, Event::Exited { run, status }) => {
+    fn running(&mut self, started: Instant, watch: Watch, event: Event, now: Instant, step: &mut Step) -> State {
+        match (event, watch) {
+            (Event::Exited { run, status }, _) => {
                 let ending = Ending::Spontaneous { after: now - started };
                 step.notices.push(Notice::Exited { run, status, ending });
                 step.actions.push(Action::Signal { run, signal: Signal::Stop });
                 self.end_streak_if_healthy(now - started);
                 State::Ending { why: Why::Exit(status), force: self.grace(now) }
             }
-            (State::Running { started, watch: Watch::Looking(pulse) }, Event::Observed { observation, .. }) => {
+            (Event::Observed { observation, .. }, Watch::Looking(pulse)) => {
                 self.judge(started, pulse, observation, now, step)
             }
-            (State::Running { started, watch: Watch::Armed(pulse) }, Event::Elapsed) => {
-                State::Running { started, watch: self.watch(pulse, now, step) }
+            (Event::Elapsed, Watch::Armed(pulse)) => State::Running { started, watch: self.watch(pulse, now, step) },
+            (Event::Told { message, .. }, _) => self.told(started, watch, message, now, step),
+            (Event::Stop | Event::Interrupt, _) => self.stop(now, step),
+            // No backend sends these now, but for a spurious wake-up.
+            (Event::Observed { .. } | Event::Elapsed, _)
+            | (Event::Started { .. } | Event::StartFailed { .. } | Event::Gone { .. }, _) => {
+                State::Running { started, watch }
             }
-            (State::Running { started, watch }, Event::Told { message, .. }) => {
-                self.told(started, watch, message, now, step)
-            }
-            (State::Running { .. }, Event::Stop | Event::Interrupt) => self.stop(now, step),
+        }
+    }
 
-            (State::Ending { .. }, Event::Started { run, pid }) => {
+    fn ending(&self, why: Why, force: Force, event: Event, now: Instant, step: &mut Step) -> State {
+        let (why, force) = match (event, why, force) {
+            (Event::Started { run, pid }, ..) => {
                 step.notices.push(Notice::Started { run, pid });
-                state
+                (why, force)
             }
-            (State::Ending { why, .. }, Event::StartFailed { run, failure }) => {
+            (Event::StartFailed { run, failure }, ..) => {
                 step.notices.push(Notice::StartFailed { run, failure });
-                match why {
-                    Why::Stop(_) => done(Outcome::Stopped, step),
+                return match why {
                     Why::Exit(_) | Why::Hang(_) => self.after_end(End::NotStarted(failure), now, step),
-                }
+                    Why::Stop(_) => done(Outcome::Stopped, step),
+                };
             }
-            (State::Ending { why, force }, Event::Exited { run, status }) => {
+            (Event::Exited { run, status }, ..) => {
                 let (main, ending) = force.effect(status);
                 step.notices.push(Notice::Exited { run, status, ending });
                 step.actions.push(Action::Signal { run, signal: force.signal_for_leftovers() });
-                State::Ending { why: why.with_main(main), force }
+                (why.with_main(main), force)
             }
-            (State::Ending { why, .. }, Event::Gone { .. }) => match why {
-                Why::Exit(status) => self.after_end(End::Exited(status), now, step),
-                Why::Hang(_) => self.after_end(End::Hung, now, step),
-                Why::Stop(Main::Killed) => done(Outcome::Killed, step),
-                Why::Stop(Main::Alive | Main::Left) => done(Outcome::Stopped, step),
-            },
-            (State::Ending { why, force }, Event::Elapsed) => {
-                State::Ending { why, force: self.escalate(force, now, step) }
+            (Event::Gone { .. }, ..) => {
+                return match why {
+                    Why::Exit(status) => self.after_end(End::Exited(status), now, step),
+                    Why::Hang(_) => self.after_end(End::Hung, now, step),
+                    Why::Stop(Main::Killed) => done(Outcome::Killed, step),
+                    Why::Stop(Main::Alive | Main::Left) => done(Outcome::Stopped, step),
+                };
             }
-            (
-                State::Ending { why, force: Force::Term { kill_at } },
-                Event::Told { run, message: Message::Extension(by) },
-            ) => {
+            (Event::Elapsed, ..) => (why, self.escalate(force, now, step)),
+            (Event::Told { run, message: Message::Extension(by) }, _, Force::Term { kill_at }) => {
                 step.notices.push(Notice::Extended { run, by });
-                State::Ending { why, force: Force::Term { kill_at: kill_at.max(now + by) } }
+                (why, Force::Term { kill_at: kill_at.max(now + by) })
             }
-            (State::Ending { why: why @ Why::Stop(_), force: Force::Term { .. } }, Event::Interrupt) => {
-                State::Ending { why, force: self.kill(KillCause::Interrupt, now, step) }
-            }
-            (State::Ending { why: Why::Stop(_), .. }, Event::Stop | Event::Interrupt) => state,
-            (State::Ending { why, force }, Event::Stop | Event::Interrupt) => {
+            (Event::Interrupt, Why::Stop(_), Force::Term { .. }) => (why, self.kill(KillCause::Interrupt, now, step)),
+            (Event::Stop | Event::Interrupt, Why::Stop(_), _) => (why, force),
+            (Event::Stop | Event::Interrupt, Why::Exit(_) | Why::Hang(_), _) => {
                 step.notices.push(Notice::StoppingInstead { run: self.run });
-                State::Ending { why: Why::Stop(why.main()), force }
+                (Why::Stop(why.main()), force)
             }
+            // What was asked before the end came to be known, and what changes nothing any more.
+            (Event::Observed { .. } | Event::Told { .. }, ..) => (why, force),
+        };
+        State::Ending { why, force }
+    }
 
-            (State::BackingOff { until }, Event::Elapsed) if now >= until => {
+    fn backing_off(&mut self, until: Instant, event: Event, now: Instant, step: &mut Step) -> State {
+        match event {
+            Event::Elapsed if now >= until => {
                 self.restarts = self.restarts.saturating_add(1);
                 self.begin_run(step)
             }
-            (State::BackingOff { .. }, Event::Stop | Event::Interrupt) => done(Outcome::Stopped, step),
-
-            // Spurious wake-ups, and what no backend sends in this state.
-            (State::Starting, Event::Exited { .. } | Event::Gone { .. } | Event::Observed { .. } | Event::Elapsed)
-            | (State::Starting | State::Ending { .. } | State::BackingOff { .. }, Event::Told { .. })
-            | (State::Running { .. }, Event::Started { .. } | Event::StartFailed { .. } | Event::Gone { .. })
-            | (State::Running { .. }, Event::Observed { .. } | Event::Elapsed)
-            | (State::Ending { .. }, Event::Observed { .. })
-            | (State::BackingOff { .. }, Event::Started { .. } | Event::StartFailed { .. } | Event::Exited { .. })
-            | (State::BackingOff { .. }, Event::Gone { .. } | Event::Observed { .. } | Event::Elapsed)
-            | (State::Done(_), _) => state,
+            Event::Stop | Event::Interrupt => done(Outcome::Stopped, step),
+            // No backend sends these now, but for what was asked before, and a spurious wake-up.
+            Event::Started { .. }
+            | Event::StartFailed { .. }
+            | Event::Exited { .. }
+            | Event::Gone { .. }
+            | Event::Observed { .. }
+            | Event::Told { .. }
+            | Event::Elapsed => State::BackingOff { until },
         }
     }
 
@@ -369,39 +369,4 @@ enum Next {
 fn done(outcome: Outcome, step: &mut Step) -> State {
     step.notices.push(Notice::Done(outcome));
     State::Done(outcome)
-}
-
-impl Why {
-    fn main(self) -> Main {
-        match self {
-            Why::Exit(_) => Main::Left,
-            Why::Hang(main) | Why::Stop(main) => main,
-        }
-    }
-
-    fn with_main(self, main: Main) -> Why {
-        match self {
-            Why::Exit(status) => Why::Exit(status),
-            Why::Hang(_) => Why::Hang(main),
-            Why::Stop(_) => Why::Stop(main),
-        }
-    }
-}
-
-impl Force {
-    /// What a main process that ended under this force did. One that exits with a code left by itself, be it at the
-    /// last moment.
-    fn effect(self, status: ExitStatus) -> (Main, Ending) {
-        match (self, status) {
-            (Force::Kill { .. }, ExitStatus::Signal(_)) => (Main::Killed, Ending::Killed),
-            (Force::Kill { .. }, ExitStatus::Code(_)) | (Force::Term { .. }, _) => (Main::Left, Ending::Asked),
-        }
-    }
-
-    fn signal_for_leftovers(self) -> Signal {
-        match self {
-            Force::Term { .. } => Signal::Stop,
-            Force::Kill { .. } => Signal::Kill,
-        }
-    }
 }
