@@ -1,15 +1,15 @@
 //! What happens, as JSON: one object for each event, the same in the log, for hooks and, in part, in the status file.
 //! `EVENTS.md` lists them.
 
+mod forms;
+
+pub use forms::{ExaminedForm, ProcessForm, StatusForm, TargetForm, limit, time};
+
 use crate::exit_code;
 use crate::trace;
-use jiff::{Timestamp, Unit};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use std::time::Duration;
-use supervisor_backend_unix::{Examined, Named, Target};
-use supervisor_core::{
-    Ending, Event, ExitStatus, GiveUp, Instant, KillCause, Limit, Notice, Outcome, Policy, StartFailureKind,
-};
+use supervisor_core::{Ending, Event, GiveUp, Instant, KillCause, Notice, Outcome, Policy, StartFailureKind};
 
 /// The version of all JSON that the supervisor writes. It grows when a field goes or changes its meaning.
 pub const VERSION: u32 = 1;
@@ -58,7 +58,7 @@ pub enum Fact {
     Heartbeat {
         run: u64,
         first: bool,
-        #[serde(serialize_with = "seconds")]
+        #[serde(serialize_with = "forms::seconds")]
         ago: Duration,
     },
     Ready {
@@ -72,12 +72,12 @@ pub enum Fact {
     },
     TimeoutSet {
         run: u64,
-        #[serde(serialize_with = "seconds")]
+        #[serde(serialize_with = "forms::seconds")]
         timeout: Duration,
     },
     Extended {
         run: u64,
-        #[serde(serialize_with = "seconds")]
+        #[serde(serialize_with = "forms::seconds")]
         by: Duration,
     },
     StreakEnded {
@@ -85,19 +85,19 @@ pub enum Fact {
     },
     Delayed {
         run: u64,
-        #[serde(serialize_with = "seconds")]
+        #[serde(serialize_with = "forms::seconds")]
         late: Duration,
-        #[serde(serialize_with = "seconds")]
+        #[serde(serialize_with = "forms::seconds")]
         extension: Duration,
     },
     Hung {
         run: u64,
         pid: u32,
-        #[serde(serialize_with = "maybe_seconds", skip_serializing_if = "Option::is_none")]
+        #[serde(serialize_with = "forms::maybe_seconds", skip_serializing_if = "Option::is_none")]
         silence: Option<Duration>,
         #[serde(skip_serializing_if = "Option::is_none")]
         stopped_by: Option<i32>,
-        #[serde(serialize_with = "seconds")]
+        #[serde(serialize_with = "forms::seconds")]
         grace_period: Duration,
     },
     Autopsy {
@@ -105,7 +105,7 @@ pub enum Fact {
     },
     Stopping {
         run: u64,
-        #[serde(serialize_with = "maybe_seconds", skip_serializing_if = "Option::is_none")]
+        #[serde(serialize_with = "forms::maybe_seconds", skip_serializing_if = "Option::is_none")]
         grace_period: Option<Duration>,
     },
     Exited {
@@ -114,7 +114,7 @@ pub enum Fact {
         #[serde(flatten)]
         status: StatusForm,
         ending: &'static str,
-        #[serde(serialize_with = "maybe_seconds", skip_serializing_if = "Option::is_none")]
+        #[serde(serialize_with = "forms::maybe_seconds", skip_serializing_if = "Option::is_none")]
         after: Option<Duration>,
     },
     Killing {
@@ -123,13 +123,13 @@ pub enum Fact {
     },
     Surviving {
         run: u64,
-        #[serde(serialize_with = "seconds")]
+        #[serde(serialize_with = "forms::seconds")]
         since: Duration,
     },
     BackingOff {
         restart: u32,
         max_restarts: i64,
-        #[serde(serialize_with = "seconds")]
+        #[serde(serialize_with = "forms::seconds")]
         delay: Duration,
     },
     /// The delay is long, and the policy has no ceiling for it.
@@ -183,82 +183,6 @@ pub enum Fact {
         with: &'static str,
         error: String,
     },
-}
-
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StatusForm {
-    Code(u8),
-    Signal(u8),
-}
-
-impl From<ExitStatus> for StatusForm {
-    fn from(status: ExitStatus) -> StatusForm {
-        match status {
-            ExitStatus::Code(code) => StatusForm::Code(code),
-            ExitStatus::Signal(signal) => StatusForm::Signal(signal),
-        }
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TargetForm {
-    Group(i32),
-    Processes(Vec<ProcessForm>),
-}
-
-impl From<&Target> for TargetForm {
-    fn from(target: &Target) -> TargetForm {
-        match target {
-            Target::Group(group) => TargetForm::Group(*group),
-            Target::Process(process) => TargetForm::Processes(vec![process.into()]),
-            Target::Leftovers(processes) => TargetForm::Processes(processes.iter().map(ProcessForm::from).collect()),
-        }
-    }
-}
-
-#[derive(Serialize)]
-pub struct ProcessForm {
-    pid: i32,
-    name: String,
-}
-
-impl From<&Named> for ProcessForm {
-    fn from(process: &Named) -> ProcessForm {
-        ProcessForm { pid: process.pid, name: process.name.clone() }
-    }
-}
-
-/// A process of a hung tree.
-#[derive(Serialize)]
-pub struct ExaminedForm {
-    #[serde(flatten)]
-    process: ProcessForm,
-    parent: i32,
-    state: char,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    waits_in: String,
-    #[serde(serialize_with = "seconds")]
-    cpu: Duration,
-    #[serde(serialize_with = "seconds")]
-    over: Duration,
-    threads: u32,
-}
-
-impl From<&Examined> for ExaminedForm {
-    fn from(examined: &Examined) -> ExaminedForm {
-        ExaminedForm {
-            process: (&examined.process).into(),
-            parent: examined.parent,
-            state: examined.state,
-            waits_in: examined.waits_in.clone(),
-            cpu: examined.cpu,
-            over: examined.over,
-            threads: examined.threads,
-        }
-    }
 }
 
 impl Fact {
@@ -343,28 +267,6 @@ fn start_failure(kind: StartFailureKind) -> &'static str {
         StartFailureKind::NotExecutable => "not_executable",
         StartFailureKind::Passing => "passing",
     }
-}
-
-/// As on the command line: -1 is without limit.
-pub fn limit(limit: Limit) -> i64 {
-    match limit {
-        Limit::Unlimited => -1,
-        Limit::Times(most) => most.into(),
-    }
-}
-
-/// RFC 3339, to the millisecond, in UTC.
-pub fn time(moment: Timestamp) -> String {
-    let moment = moment.round(Unit::Millisecond).unwrap_or(moment);
-    format!("{moment:.3}")
-}
-
-pub fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(duration.as_secs_f64())
-}
-
-pub fn maybe_seconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_some(&duration.map(|duration| duration.as_secs_f64()))
 }
 
 #[cfg(test)]
@@ -460,7 +362,7 @@ mod tests {
     #[test]
     fn what_the_machine_takes_can_be_read_again() {
         use crate::trace::{Content, Line, Taken};
-        use supervisor_core::{Message, Observation};
+        use supervisor_core::{ExitStatus, Message, Observation};
         let run = RunId(3);
         let second = Instant::from_origin(Duration::new(1, 1));
         let failure = StartFailure { kind: StartFailureKind::NotFound, os_error: 2 };
