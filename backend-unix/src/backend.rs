@@ -373,6 +373,9 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
             let processes = self.examiner.examine(&self.tree);
             (self.report)(UnixNotice::Autopsy { processes });
         }
+        if number == Number::INT {
+            self.terminal.request_by_sigint();
+        }
         self.tree.signal(leader, number, &mut self.report);
     }
 

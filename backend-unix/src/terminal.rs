@@ -6,6 +6,7 @@
 use crate::clock::SystemClock;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
 use rustix::process::{Pid, getpgrp, test_kill_process_group};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr, tcsetpgrp};
 use std::time::Duration;
@@ -21,7 +22,16 @@ pub(crate) enum Terminal {
     /// The command is stopped for want of it, and we have nothing to lend.
     Wanted { retry_at: Instant },
     /// The command, or a job of it. It had these modes before.
-    Lent { modes: Box<Termios> },
+    Lent { terminal: OwnedFd, modes: Box<Termios>, interrupt: Interrupt },
+}
+
+/// Where a SIGINT to the command came from, if one came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interrupt {
+    /// From the terminal's keys.
+    Keys,
+    /// From us, who use it to ask the command to leave.
+    Request,
 }
 
 /// What became of a loan.
@@ -30,7 +40,7 @@ pub(crate) enum Return {
     /// There was none.
     NotLent,
     /// The terminal is ours again, or whoever's it was.
-    Returned,
+    Returned(Interrupt),
     /// There is no terminal any more.
     HungUp,
 }
@@ -50,33 +60,45 @@ impl Terminal {
 
     /// Gives it to a process group, if it is ours to give; else it is wanted.
     pub fn lend(&mut self, group: Pid) -> bool {
-        let wanted = Terminal::Wanted { retry_at: SystemClock::now() + PAUSE };
-        *self = give(group).map_or(wanted, |modes| Terminal::Lent { modes: Box::new(modes) });
+        *self = give(group).unwrap_or_else(|| Terminal::Wanted { retry_at: SystemClock::now() + PAUSE });
         self.is_lent()
+    }
+
+    /// Takes note that we send a SIGINT ourselves.
+    pub fn request_by_sigint(&mut self) {
+        if let Terminal::Lent { interrupt, .. } = self {
+            *interrupt = Interrupt::Request;
+        }
     }
 
     /// Takes back what was given away, from the command or a job of it.
     pub fn take_back(&mut self, is_of_command: impl Fn(Pid) -> bool) -> Return {
-        let Terminal::Lent { modes } = std::mem::replace(self, Terminal::Kept) else { return Return::NotLent };
-        let Some(terminal) = own() else { return Return::HungUp };
-        // A group without members is nobody's; where the kernel tells none, it is one of another namespace.
-        let is_free =
-            tcgetpgrp(&terminal).map_or(true, |group| is_of_command(group) || test_kill_process_group(group).is_err());
-        if is_free {
-            // In the background both take an ignored SIGTTOU, which we have.
-            let _ = tcsetpgrp(&terminal, getpgrp());
-            let _ = tcsetattr(&terminal, OptionalActions::Drain, &modes);
+        let Terminal::Lent { terminal, modes, interrupt } = std::mem::replace(self, Terminal::Kept) else {
+            return Return::NotLent;
+        };
+        match tcgetpgrp(&terminal) {
+            // It is hung up, or not ours any more: ioctl_tty(2).
+            Err(Errno::IO | Errno::NOTTY) => return Return::HungUp,
+            // Somebody else has it.
+            Ok(group) if !is_of_command(group) && test_kill_process_group(group).is_ok() => {}
+            // A group without members is nobody's; where the kernel tells none, it is one of another namespace.
+            Ok(_) | Err(_) => {
+                // In the background both take an ignored SIGTTOU, which we have.
+                let _ = tcsetpgrp(&terminal, getpgrp());
+                // At once: a person who has stopped the output stops nothing else.
+                let _ = tcsetattr(&terminal, OptionalActions::Now, &modes);
+            }
         }
-        Return::Returned
+        Return::Returned(interrupt)
     }
 }
 
-/// Gives the terminal away if we have it, and returns the modes that it had.
-fn give(group: Pid) -> Option<Termios> {
+/// Gives the terminal away if we have it.
+fn give(group: Pid) -> Option<Terminal> {
     let terminal = own().filter(|terminal| tcgetpgrp(terminal) == Ok(getpgrp()))?;
-    let modes = tcgetattr(&terminal).ok()?;
+    let modes = Box::new(tcgetattr(&terminal).ok()?);
     tcsetpgrp(&terminal, group).ok()?;
-    Some(modes)
+    Some(Terminal::Lent { terminal, modes, interrupt: Interrupt::Keys })
 }
 
 /// The controlling terminal, if there is one: tty(4).

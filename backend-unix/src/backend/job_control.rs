@@ -3,7 +3,7 @@
 use super::{Main, Number, UnixBackend, raw};
 use crate::notice::UnixNotice;
 use crate::signals::Hangup;
-use crate::terminal::{Return, Terminal};
+use crate::terminal::{Interrupt, Return, Terminal};
 use rustix::process::Pid;
 use supervisor_core::{Event, ExitStatus};
 
@@ -52,7 +52,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
         // Nothing is lost if we cannot be stopped.
         let _ = self.signals.suspend();
         (self.report)(UnixNotice::Resumed);
-        if let (Some(main), Return::Returned) = (main, loan) {
+        if let (Some(main), Return::Returned(_)) = (main, loan) {
             self.terminal.lend(main);
         }
         main.into_iter().for_each(|main| signal_group(raw(main), Number::CONT));
@@ -62,13 +62,13 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
     /// what a person wants.
     pub(super) fn settle_terminal(&mut self, main: Pid, status: ExitStatus) {
         const AFTER_SIGINT: [ExitStatus; 2] = [ExitStatus::Signal(2), ExitStatus::Code(128 + 2)];
-        let (signal, event) = match self.take_terminal_back(main) {
-            Return::Returned if AFTER_SIGINT.contains(&status) => (Number::INT, Event::Interrupt),
-            Return::HungUp if self.signals.hangup() == Hangup::Stop => (Number::HUP, Event::Stop),
-            Return::NotLent | Return::Returned | Return::HungUp => return,
+        let signal = match self.take_terminal_back(main) {
+            Return::Returned(Interrupt::Keys) if AFTER_SIGINT.contains(&status) => Number::INT,
+            Return::HungUp if self.signals.hangup() == Hangup::Stop => Number::HUP,
+            Return::NotLent | Return::Returned(_) | Return::HungUp => return,
         };
         (self.report)(UnixNotice::Received { signal, sender: 0 });
-        self.events.push_back(event);
+        self.events.push_back(Event::Stop);
     }
 }
 

@@ -1,6 +1,6 @@
 //! A person at a real terminal: a shell with job control on a pseudo-terminal, and what is typed there.
 
-use crate::support::{PATIENCE, Place, is_alive, state, wait_for_file, wait_until};
+use crate::support::{PATIENCE, Place, is_alive, signal, state, wait_for_file, wait_until};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::File;
@@ -45,6 +45,13 @@ impl Terminal {
         Terminal { keys, screen, shown: String::new(), shell }
     }
 
+    /// What the shell waits for.
+    fn supervisor(&self) -> i32 {
+        let shell = self.shell.id();
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+        children.trim().parse().unwrap()
+    }
+
     fn types(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).unwrap();
     }
@@ -81,6 +88,8 @@ fn supervise(terminal: &mut Terminal, script: &str) {
 }
 
 const CTRL_C: &str = "\x03";
+const CTRL_Q: &str = "\x11";
+const CTRL_S: &str = "\x13";
 const CTRL_Z: &str = "\x1a";
 
 #[test]
@@ -121,6 +130,49 @@ fn ctrl_c_stops_a_command_that_has_the_terminal() {
     terminal.types(CTRL_C);
     terminal.shows("stopping");
     terminal.shows("code=0\r");
+}
+
+/// A SIGINT of the supervisor's own is not a person's wish.
+#[test]
+fn a_stop_signal_that_looks_like_ctrl_c_is_none() {
+    let place = Place::new();
+    let mut terminal = Terminal::new(&place);
+    let options = "--stop-signal INT --timeout 0.5 --max-restarts 1 --backoff-factor 0";
+    terminal.types(&format!("$S {options} cat; echo code=$?\r"));
+    for _ in 0..2 {
+        terminal.shows("the terminal is lent");
+        terminal.shows("sent SIGINT");
+    }
+    terminal.shows("code=124\r");
+}
+
+#[test]
+fn a_polite_sigint_is_no_kill() {
+    let place = Place::new();
+    let mut terminal = Terminal::new(&place);
+    supervise(&mut terminal, "--stop-signal INT cat");
+    terminal.shows("the terminal is lent");
+    signal(terminal.supervisor(), "TERM");
+    terminal.shows("sent SIGINT");
+    terminal.shows("code=0\r");
+}
+
+#[test]
+fn a_stopped_screen_stops_nothing_else() {
+    let place = Place::new();
+    let mut terminal = Terminal::new(&place);
+    supervise(&mut terminal, "sh -c 'echo $$ >> runs; read x; echo > got; exec sleep 1000'");
+    terminal.shows("the terminal is lent");
+    terminal.types("hello\r");
+    wait_for_file(&place.path("got"));
+    terminal.types(CTRL_S);
+    // A line of the log that nobody can write just now.
+    signal(terminal.supervisor(), "WINCH");
+    let main = wait_for_file(&place.path("runs")).parse().unwrap();
+    signal(main, "KILL");
+    wait_until("it is started again", || place.read("runs").lines().count() == 2);
+    terminal.types(CTRL_Q);
+    terminal.shows("restart 1");
 }
 
 #[test]
