@@ -5,6 +5,7 @@ mod job_control;
 use crate::autopsy::Examiner;
 use crate::clock::SystemClock;
 use crate::config::{Config, Hook, Notifications};
+use crate::guard::Traces;
 use crate::hooks::{self, Runner};
 use crate::linux;
 use crate::looker::{Looker, Question};
@@ -17,7 +18,7 @@ use crate::protection::Protection;
 use crate::reap::{Found, next_change};
 use crate::signal::Signal as Number;
 use crate::signals::{Hangup, Signals};
-use crate::spawn::{Birth, Image, Spawned, failure, restarts_variable};
+use crate::spawn::{Birth, Command, Image, Spawned, failure, restarts_variable};
 use crate::terminal::Terminal;
 use crate::tree::{Leader, Tree};
 use nix::poll::{PollFd, PollFlags};
@@ -25,9 +26,11 @@ use rustix::fd::AsFd;
 use rustix::process::Pid;
 use std::collections::VecDeque;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 use supervisor_core::{Backend, Event, ExitStatus, Instant, Message, Observation, RunId, Signal};
 
+const HEARTBEAT_FILE: &str = "HEARTBEAT_FILE";
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 
 /// Runs one command as Unix processes. There is at most one in a process, since it reaps every child.
@@ -85,9 +88,9 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             command.environment.retain(|(name, _)| name != NOTIFY_SOCKET);
             command.environment.push((NOTIFY_SOCKET.into(), socket.variable()));
         }
-        let mark = Mark::own();
-        let protection = Protection::begin(&mark, socket.cloned(), &mut report);
-        let mark = mark.ok();
+        let mark = Mark::own().map_err(|error| report(UnixNotice::Unmarked { error })).ok();
+        let traces = Traces { mark, variable: variable_of(&command) };
+        let protection = Protection::begin(traces, socket.cloned(), &mut report);
         // After the guard was forked, so that it is a stranger to the tree.
         let (hooks, hook_mark) = match config.hook {
             Hook::None => (None, None),
@@ -410,6 +413,12 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
             }
         }
     }
+}
+
+/// What the guard knows the command by, should it have lost its mark.
+fn variable_of(command: &Command) -> Option<Vec<u8>> {
+    let (name, value) = command.environment.iter().find(|(name, _)| name == HEARTBEAT_FILE)?;
+    Some([name.as_bytes(), b"=", value.as_bytes()].concat())
 }
 
 fn named(pid: i32) -> Named {

@@ -4,17 +4,24 @@
 //! at the start, reads a pipe whose other end only the supervisor holds. As long as all is well it sleeps, until the
 //! supervisor ends it. If the pipe ends before, it kills whatever bears the mark of this supervisor, and the children
 //! of those. It bears no mark itself.
+//!
+//! Programs that begin a session for another user, such as su(1), set all limits anew, the mark among them:
+//! pam_limits(8). So what became an orphan together with the guard and has the variables of the command is killed too.
 
+use crate::linux::{self, Closing};
 use crate::mark::Mark;
 use crate::notify::Place;
 use crate::process::Process;
 use crate::signal::Signal;
+use crate::spawn::RESTARTS;
 use nix::libc;
 use nix::unistd::{ForkResult, fork};
-use rustix::fd::{AsRawFd, OwnedFd, RawFd};
+use rustix::fd::{FromRawFd, IntoRawFd, OwnedFd};
 use rustix::io::{read, retry_on_intr, write};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, WaitOptions, getpid, kill_process, set_parent_process_death_signal, setpgid, waitpid};
+use rustix::process::{
+    Pid, WaitOptions, getpid, getppid, kill_process, set_parent_process_death_signal, setsid, waitpid,
+};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use std::{fs, io};
@@ -27,6 +34,14 @@ const PAUSE: Duration = Duration::from_millis(5);
 const SUSPICION: Duration = Duration::from_secs(1);
 /// A process may be missed by one pass, forked behind its back by another that died at once.
 const QUIET_PASSES: u32 = 2;
+
+/// What tells that a process belongs to the command.
+#[derive(Clone, Debug)]
+pub(crate) struct Traces {
+    pub mark: Option<Mark>,
+    /// A variable of the command, with its value, that nobody else has together with `SUPERVISED_RESTARTS`.
+    pub variable: Option<Vec<u8>>,
+}
 
 /// The supervisor's end of it.
 pub(crate) struct Guard {
@@ -42,12 +57,13 @@ enum Life {
 }
 
 impl Guard {
-    /// Forks the guard, which clears whatever bears `mark`, and the socket for messages, if there is one.
+    /// Forks the guard, which clears whatever shows these traces, and the socket for messages, if there is one.
     ///
     /// # Errors
     /// Those of pipe2(2) and fork(2).
-    pub fn start(mark: Mark, socket: Option<&Place>) -> io::Result<Guard> {
+    pub fn start(traces: &Traces, socket: Option<&Place>) -> io::Result<Guard> {
         let (ear, alarm) = pipe_with(PipeFlags::CLOEXEC)?;
+        let supervisor = getpid();
         // SAFETY: other threads may hold locks for ever in the child. It uses none but those of malloc, which fork(3)
         // leaves usable, and never returns from here.
         match unsafe { fork()? } {
@@ -56,14 +72,17 @@ impl Guard {
                 Ok(Guard { process: Life::Child(pid), alarm })
             }
             ForkResult::Child => {
-                stand_apart(ear.as_raw_fd());
+                let ear = stand_apart(ear);
                 // Should it be stopped when its work begins.
                 let _ = set_parent_process_death_signal(Some(rustix::process::Signal::CONT));
                 // Lest the guard of a supervisor above ends this one before its work is done.
                 let _ = Mark::clear();
                 // A byte, or the end of the pipe: the supervisor panics, or it is gone.
-                let _ = retry_on_intr(|| read(&ear, &mut [0; 1]));
-                clear(mark);
+                match retry_on_intr(|| read(&ear, &mut [0; 1])) {
+                    Ok(1..) => {}
+                    Ok(0) | Err(_) => await_orphanhood(supervisor),
+                }
+                clear(traces);
                 socket.into_iter().for_each(Place::clear);
                 // SAFETY: _exit(2) runs no destructor and no exit handler of the parent.
                 unsafe { libc::_exit(0) }
@@ -105,22 +124,33 @@ impl Drop for Guard {
     }
 }
 
-/// Out of the terminal's reach, and without a descriptor that somebody waits for the end of.
-fn stand_apart(ear: RawFd) {
-    let _ = setpgid(None, None);
+/// Out of reach of the terminal and of signals to the supervisor's session, and without a descriptor that somebody
+/// waits for the end of, but for the pipe, which is moved out of their way.
+fn stand_apart(ear: OwnedFd) -> OwnedFd {
+    let _ = setsid();
     let _ = rustix::thread::set_name(c"guard");
-    let ear = ear.unsigned_abs();
-    for (first, last) in [(0, ear.saturating_sub(1)), (ear + 1, u32::MAX)] {
-        // SAFETY: nothing in this process uses them any more.
-        unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    // SAFETY: nothing in this process uses any other descriptor any more.
+    unsafe { libc::dup2(ear.into_raw_fd(), 0) };
+    linux::close_from(1, Closing::Now);
+    // SAFETY: it is the pipe now, and nobody else's.
+    unsafe { OwnedFd::from_raw_fd(0) }
+}
+
+/// The pipe ends a moment before the kernel gives the children of the supervisor to another.
+fn await_orphanhood(supervisor: Pid) {
+    let begun = Instant::now();
+    while getppid() == Some(supervisor) && begun.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// Kills what is marked until nothing of it is found any more.
-fn clear(mark: Mark) {
+/// Kills what belongs to the command until nothing of it is found any more.
+fn clear(traces: &Traces) {
     let begun = Instant::now();
     let mut search = Search {
-        marks: BTreeSet::from([mark, mark.of_hook()]),
+        marks: traces.mark.into_iter().flat_map(|mark| [mark, mark.of_hook()]).collect(),
+        variable: traces.variable.as_deref(),
+        reaper: None,
         settled: BTreeSet::new(),
         killed: BTreeSet::new(),
         others: BTreeSet::new(),
@@ -143,9 +173,12 @@ fn clear(mark: Mark) {
 }
 
 /// The search for what is to be killed.
-struct Search {
+struct Search<'a> {
     /// Of this supervisor, and of all that it started: any of them may be a supervisor.
     marks: BTreeSet<Mark>,
+    variable: Option<&'a [u8]>,
+    /// Who has got the guard, and with it all that the supervisor leaves behind.
+    reaper: Option<Pid>,
     /// Killed, or seen dead: that they go is no news.
     settled: BTreeSet<i32>,
     /// Killed in this pass: later their numbers may be others'.
@@ -168,9 +201,10 @@ enum Pass {
     Blind,
 }
 
-impl Search {
+impl Search<'_> {
     fn pass(&mut self) -> Pass {
         let own = getpid().as_raw_nonzero().get();
+        self.reaper = getppid();
         let Ok(entries) = fs::read_dir("/proc") else { return Pass::Blind };
         let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
         // The latest first: they are the likeliest to be gone soon.
@@ -184,6 +218,7 @@ impl Search {
             match Process::read(pid).filter(Process::is_alive) {
                 Some(process) => match Mark::on(pid) {
                     Some(mark) if self.marks.contains(&mark) => self.kill(&process),
+                    None if self.has_variables(&process) => self.kill(&process),
                     mark => rest.push((mark, process)),
                 },
                 // What it started before it died may have come too late for this pass.
@@ -196,6 +231,17 @@ impl Search {
             (false, true) => Pass::Missed,
             (false, false) => Pass::Quiet,
         }
+    }
+
+    /// Of orphans only: elsewhere the variables may be those of another supervisor's command.
+    fn has_variables(&self, process: &Process) -> bool {
+        let (Some(reaper), Some(wanted)) = (self.reaper, self.variable) else { return false };
+        if process.parent != reaper.as_raw_nonzero().get() {
+            return false;
+        }
+        let environment = fs::read(format!("/proc/{}/environ", process.pid)).unwrap_or_default();
+        let has = |is_it: &dyn Fn(&[u8]) -> bool| environment.split(|byte| *byte == 0).any(is_it);
+        has(&|variable| variable == wanted) && has(&|variable| variable.starts_with(RESTARTS.as_bytes()))
     }
 
     fn kill(&mut self, process: &Process) {

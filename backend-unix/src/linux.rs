@@ -1,9 +1,11 @@
 //! What only Linux has: the subreaper, the parent-death signal, the list of children, `statx`.
 
+use nix::libc;
 use rustix::fs::{AtFlags, CWD, FileType, StatxFlags, Timespec};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Resource, Signal, getrlimit};
 use std::io::Read;
+use std::os::fd::RawFd;
 use std::path::Path;
 use std::{fs, io};
 
@@ -23,6 +25,38 @@ pub(crate) fn die_with_parent(parent: Pid) -> Result<(), Errno> {
         Some(current) if current != parent => Err(Errno::SRCH),
         // A child that is the first of a new PID namespace does not see its parent.
         Some(_) | None => Ok(()),
+    }
+}
+
+/// When descriptors are closed.
+#[derive(Clone, Copy)]
+pub(crate) enum Closing {
+    Now,
+    /// By execve(2).
+    AtExec,
+}
+
+/// Closes every descriptor from `first` on. In a new child only: it makes nothing but system calls, and does not ask
+/// whose they are.
+pub(crate) fn close_from(first: RawFd, when: Closing) {
+    let flags = match when {
+        Closing::Now => 0,
+        Closing::AtExec => libc::CLOSE_RANGE_CLOEXEC,
+    };
+    // SAFETY: nothing in the child uses them any more.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) };
+    if result == 0 {
+        return;
+    }
+    // Before Linux 5.11, and where a filter denies it.
+    let most = getrlimit(Resource::Nofile).current.unwrap_or(1 << 20);
+    for descriptor in first..RawFd::try_from(most).unwrap_or(RawFd::MAX) {
+        match when {
+            // SAFETY: as above.
+            Closing::Now => unsafe { libc::close(descriptor) },
+            // SAFETY: as above.
+            Closing::AtExec => unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) },
+        };
     }
 }
 

@@ -25,12 +25,11 @@ impl Mark {
     /// The mark that this process makes.
     ///
     /// # Errors
-    /// If `/proc` does not show this process by its number, or it may not set the limit at will.
+    /// If this process may not set the limit at will, or cannot be read.
     pub fn own() -> io::Result<Mark> {
         if getrlimit(Resource::Rttime).maximum.is_some() {
             return Err(io::Error::other("RLIMIT_RTTIME has a hard limit"));
         }
-        linux::proc_is_ours()?;
         let own = Process::read(getpid().as_raw_nonzero().get()).ok_or(io::ErrorKind::NotFound)?;
         Ok(Mark::made_by(&own))
     }

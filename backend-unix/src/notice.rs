@@ -100,6 +100,12 @@ pub enum UnixNotice {
     GuardLost,
     /// There is a guard again.
     GuardReplaced,
+    /// What the command starts bears no mark, so that a daemon that takes care to hide lives on if this process is
+    /// killed. Told once.
+    Unmarked {
+        /// Why.
+        error: io::Error,
+    },
     /// There is no guard, so that what the command starts lives on if this process is killed. Told once.
     Unguarded {
         /// Why.

@@ -1,12 +1,10 @@
 //! Who clears the tree if this process is killed.
 
 use crate::clock::SystemClock;
-use crate::guard::Guard;
+use crate::guard::{Guard, Traces};
 use crate::linux;
-use crate::mark::Mark;
 use crate::notice::UnixNotice;
 use crate::notify::Place;
-use std::io;
 use std::time::Duration;
 use supervisor_core::Instant;
 
@@ -15,14 +13,15 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Protection {
     state: State,
+    traces: Traces,
     socket: Option<Place>,
 }
 
 enum State {
-    /// A process of its own, which knows what is to be cleared by its mark.
-    Guard { guard: Guard, mark: Mark, started: Instant },
+    /// A process of its own, which knows what is to be cleared by its traces.
+    Guard { guard: Guard, started: Instant },
     /// There was one, or none was to be had; it is tried again.
-    Missing { mark: Mark, retry_at: Instant },
+    Missing { retry_at: Instant },
     /// With the first process of a PID namespace all others end: pid_namespaces(7).
     Kernel,
     /// Only the main process is sure to end, by its parent-death signal.
@@ -31,16 +30,16 @@ enum State {
 
 impl Protection {
     /// Starts a guard where one is needed and can do its work.
-    pub fn begin(mark: &io::Result<Mark>, socket: Option<Place>, report: &mut impl FnMut(UnixNotice)) -> Protection {
-        let state = match mark {
+    pub fn begin(traces: Traces, socket: Option<Place>, report: &mut impl FnMut(UnixNotice)) -> Protection {
+        let state = match linux::proc_is_ours() {
             _ if std::process::id() == 1 => State::Kernel,
-            Ok(mark) => start(*mark, socket.as_ref(), report),
+            Ok(()) => start(&traces, socket.as_ref(), report),
             Err(error) => {
-                report(UnixNotice::Unguarded { error: io::Error::new(error.kind(), error.to_string()) });
+                report(UnixNotice::Unguarded { error });
                 State::Nobody
             }
         };
-        Protection { state, socket }
+        Protection { state, traces, socket }
     }
 
     /// When the next attempt is due.
@@ -53,12 +52,12 @@ impl Protection {
 
     /// Makes an attempt that is due; returns the new child, which is no part of the run.
     pub fn turn(&mut self, now: Instant, report: &mut impl FnMut(UnixNotice)) -> Option<i32> {
-        let State::Missing { mark, retry_at } = self.state else { return None };
+        let State::Missing { retry_at } = self.state else { return None };
         if now < retry_at {
             return None;
         }
         // That it still cannot be had was told at the first attempt.
-        self.state = start(mark, self.socket.as_ref(), &mut |_| {});
+        self.state = start(&self.traces, self.socket.as_ref(), &mut |_| {});
         let State::Guard { guard, .. } = &self.state else { return None };
         report(UnixNotice::GuardReplaced);
         guard.pid()
@@ -66,22 +65,22 @@ impl Protection {
 
     /// Takes note that a child was reaped.
     pub fn reaped(&mut self, child: i32, report: &mut impl FnMut(UnixNotice)) {
-        if let State::Guard { guard, mark, started } = &mut self.state
+        if let State::Guard { guard, started } = &mut self.state
             && guard.reaped(child)
         {
             report(UnixNotice::GuardLost);
-            self.state = State::Missing { mark: *mark, retry_at: *started + PAUSE };
+            self.state = State::Missing { retry_at: *started + PAUSE };
         }
     }
 }
 
-fn start(mark: Mark, socket: Option<&Place>, report: &mut impl FnMut(UnixNotice)) -> State {
+fn start(traces: &Traces, socket: Option<&Place>, report: &mut impl FnMut(UnixNotice)) -> State {
     let now = SystemClock::now();
-    match linux::proc_is_ours().and_then(|()| Guard::start(mark, socket)) {
-        Ok(guard) => State::Guard { guard, mark, started: now },
+    match Guard::start(traces, socket) {
+        Ok(guard) => State::Guard { guard, started: now },
         Err(error) => {
             report(UnixNotice::Unguarded { error });
-            State::Missing { mark, retry_at: now + PAUSE }
+            State::Missing { retry_at: now + PAUSE }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Starts the command: fork, put everything in order in the child, execute.
 
-use crate::linux;
+use crate::linux::{self, Closing};
 use crate::mark::Mark;
 use crate::signals::Signals;
 use nix::libc;
@@ -134,7 +134,7 @@ pub(crate) fn failure(os_error: i32) -> StartFailure {
     StartFailure { kind, os_error }
 }
 
-const RESTARTS: &str = "SUPERVISED_RESTARTS";
+pub(crate) const RESTARTS: &str = "SUPERVISED_RESTARTS";
 const LISTEN_PID: &str = "LISTEN_PID";
 const LISTEN_PIDFDID: &str = "LISTEN_PIDFDID";
 
@@ -162,12 +162,10 @@ fn become_command(
 impl Birth<'_> {
     fn prepare_descriptors(&self) -> Result<(), Errno> {
         let Birth::Hook { input, .. } = self else { return Ok(()) };
-        // SAFETY: dup2(2) and close_range(2) on descriptors of a process that has just been forked.
-        let results = unsafe {
-            libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
-            libc::dup2(input.as_raw_fd(), 0)
-        };
-        if results == 0 { Ok(()) } else { Err(Errno::from_raw_os_error(nix::errno::Errno::last_raw())) }
+        linux::close_from(3, Closing::AtExec);
+        // SAFETY: nothing in the child uses its standard input.
+        let result = unsafe { libc::dup2(input.as_raw_fd(), 0) };
+        if result == 0 { Ok(()) } else { Err(Errno::from_raw_os_error(nix::errno::Errno::last_raw())) }
     }
 }
 

@@ -275,6 +275,7 @@ impl Reporter {
             | UnixNotice::HeartbeatUnanswered { .. }
             | UnixNotice::ProcessesInvisible { .. }
             | UnixNotice::Unguarded { .. }
+            | UnixNotice::Unmarked { .. }
             | UnixNotice::HookFailed { .. }
             | UnixNotice::MessageRefused { .. } => return None,
         })
@@ -295,6 +296,11 @@ impl Reporter {
             UnixNotice::ProcessesInvisible { error } => {
                 let what = "only the process group of the command can be signalled: cannot see processes";
                 ("proc", error.to_string(), format!("{what}: {error}"))
+            }
+            UnixNotice::Unmarked { error } => {
+                let what = "should the supervisor be killed, a daemon of the command that has left its group, parents and \
+                            environment may live on";
+                ("guard", error.to_string(), format!("{what}: {error}"))
             }
             UnixNotice::Unguarded { error } => {
                 let what = "there is no guard: should the supervisor be killed, what the command started may live on";

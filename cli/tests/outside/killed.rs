@@ -1,6 +1,6 @@
 //! The supervisor is killed by SIGKILL: nothing of its command outlives it.
 
-use crate::support::{Place, is_alive, signal, wait_for_file, wait_until};
+use crate::support::{Place, Supervised, is_alive, signal, wait_for_file, wait_until};
 
 /// Starts the supervisor on a script that writes pids into the file `pids` and then creates `ready`, kills the
 /// supervisor, and waits for the end of all those processes.
@@ -117,6 +117,48 @@ fn a_child_without_the_mark_does_not() {
     let parent = "setsid prlimit --rttime=unlimited sleep 1000 & echo $! >> pids; echo > up; wait";
     let script = format!("sh -c '{parent}' & while ! [ -e up ]; do sleep 0.01; done; {READY}");
     nothing_outlives(&["--no-heartbeat"], &script, 2);
+}
+
+/// Programs that begin a session, as su(1) does, set all limits anew, the mark among them.
+#[test]
+fn what_has_shed_the_mark_and_lost_its_parents_does_not() {
+    let daemon = "(setsid prlimit --rttime=unlimited sh -c 'echo $$ >> pids; echo > up; exec sleep 1000' &)";
+    let script =
+        format!("{daemon}; while ! [ -e up ]; do sleep 0.01; done; exec prlimit --rttime=unlimited sh -c '{READY}'");
+    nothing_outlives(&["--no-heartbeat"], &script, 2);
+}
+
+/// Where the mark cannot be set, there are still the variables.
+#[test]
+fn a_daemon_without_a_mark_does_not() {
+    let place = Place::new();
+    let script = format!("(setsid sh -c 'echo $$ >> pids; exec sleep 1000' &); {READY}");
+    let mut command = std::process::Command::new("prlimit");
+    command.args(["--rttime=1000000:1000000", env!("CARGO_BIN_EXE_supervisor"), "--no-heartbeat", "sh", "-c", &script]);
+    command.current_dir(place.path(""));
+    let mut supervised = Supervised::start(command);
+    supervised.wait_for_line("RLIMIT_RTTIME has a hard limit");
+    wait_until("both are up", || place.read("pids").lines().count() == 2);
+    let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
+    supervised.signal("KILL");
+    wait_until("all is gone", || pids.iter().all(|&pid| !is_alive(pid)));
+}
+
+/// The same variables, but it was never a child of the supervisor.
+#[test]
+fn others_with_the_same_variables_do() {
+    let place = Place::new();
+    let mut supervised = place.start(&["--no-heartbeat"], "env > variables; echo > ready; exec sleep 1000");
+    wait_for_file(&place.path("ready"));
+    let variables = place.read("variables");
+    let variables = variables.lines().filter_map(|line| line.split_once('='));
+    let mut other = std::process::Command::new("sleep").arg("1000").envs(variables).spawn().unwrap();
+    let command = supervised.command_pid();
+    supervised.signal("KILL");
+    wait_until("the command is gone", || !is_alive(command));
+    assert!(other.try_wait().unwrap().is_none());
+    other.kill().unwrap();
+    other.wait().unwrap();
 }
 
 /// Nor do hooks, and what they have started.
