@@ -1,5 +1,6 @@
 //! What only Linux has: the subreaper, the parent-death signal, the list of children, `statx`.
 
+use crate::process::Process;
 use nix::libc;
 use rustix::fs::{AtFlags, CWD, FileType, StatxFlags, Timespec};
 use rustix::io::Errno;
@@ -7,6 +8,7 @@ use rustix::process::{Pid, Resource, Signal, getrlimit};
 use std::io::Read;
 use std::os::fd::RawFd;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::{fs, io};
 
 /// Makes this process the parent of every descendant that loses its own: PR_SET_CHILD_SUBREAPER(2const).
@@ -76,11 +78,22 @@ pub(crate) fn read_proc(path: &str) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The children of a process, of all its threads; none of one that is gone: proc_pid_task_tid_children(5).
+/// The children of a process; none of one that is gone.
 ///
 /// # Errors
 /// That they cannot be told just now, as for want of a descriptor.
 pub(crate) fn children_of(pid: i32) -> io::Result<Vec<i32>> {
+    static KERNEL_LISTS_CHILDREN: LazyLock<bool> =
+        LazyLock::new(|| match fs::File::open(format!("/proc/self/task/{}/children", std::process::id())) {
+            Ok(_) => true,
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        });
+    if *KERNEL_LISTS_CHILDREN { listed_children_of(pid) } else { found_children_of(pid) }
+}
+
+/// Those of all its threads, as the kernel lists them where it is built with `CONFIG_PROC_CHILDREN`:
+/// proc_pid_task_tid_children(5).
+fn listed_children_of(pid: i32) -> io::Result<Vec<i32>> {
     let Some(tasks) = unless_gone(fs::read_dir(format!("/proc/{pid}/task")))? else { return Ok(Vec::new()) };
     let mut children = Vec::new();
     for task in tasks {
@@ -88,6 +101,19 @@ pub(crate) fn children_of(pid: i32) -> io::Result<Vec<i32>> {
         let path = format!("/proc/{pid}/task/{}/children", task.file_name().display());
         let list = unless_gone(read_proc(&path))?.unwrap_or_default();
         children.extend(list.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+    }
+    Ok(children)
+}
+
+/// Those among all processes.
+fn found_children_of(pid: i32) -> io::Result<Vec<i32>> {
+    let mut children = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let Some(candidate) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let stat = unless_gone(read_proc(&format!("/proc/{candidate}/stat")))?.unwrap_or_default();
+        if Process::parse(candidate, &stat).is_some_and(|process| process.parent == pid) {
+            children.push(candidate);
+        }
     }
     Ok(children)
 }
@@ -150,4 +176,26 @@ pub(crate) fn is_stamped_by_this_machine(path: &Path) -> bool {
         0x786f_4256, // VirtualBox shared folders
     ];
     rustix::fs::statfs(path).is_ok_and(|found| !FOREIGN.contains(&(found.f_type as u32)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_are_found_as_they_are_listed() {
+        let own = std::process::id().cast_signed();
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = child.id().cast_signed();
+        for children in [listed_children_of(own), found_children_of(own)] {
+            assert!(children.unwrap().contains(&pid));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for children in
+            [listed_children_of(own), found_children_of(own), listed_children_of(pid), found_children_of(pid)]
+        {
+            assert!(!children.unwrap().contains(&pid));
+        }
+    }
 }

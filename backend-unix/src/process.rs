@@ -28,7 +28,7 @@ impl Process {
         Process::parse(pid, &read_proc(&format!("/proc/{pid}/stat")).ok()?)
     }
 
-    fn parse(pid: i32, stat: &str) -> Option<Process> {
+    pub fn parse(pid: i32, stat: &str) -> Option<Process> {
         // The name stands in parentheses and may hold any character, parentheses too.
         let (before, after) = stat.rsplit_once(") ")?;
         let (_, name) = before.split_once('(')?;
