@@ -68,8 +68,22 @@ enum Main {
     /// Lives, or is at least not reaped.
     Alive { run: RunId, pid: Pid },
     /// Ended; something that it started may be left. Its group bears this number.
-    Ended { run: RunId, group: i32 },
+    Ended { run: RunId, group: i32, sight: Sight },
 }
+
+/// Whether it can be told what is left of a run.
+#[derive(Clone, Copy)]
+enum Sight {
+    Clear,
+    /// Not just now. A signal may be due to what is left.
+    Lost {
+        retry_at: Instant,
+        unsent: Option<Number>,
+    },
+}
+
+/// Between two attempts to see what is left.
+const BLINK: Duration = Duration::from_millis(100);
 
 impl<R: FnMut(UnixNotice)> UnixBackend<R> {
     /// Prepares to run a command. `report` is told what the backend does and meets.
@@ -88,18 +102,19 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             command.environment.retain(|(name, _)| name != NOTIFY_SOCKET);
             command.environment.push((NOTIFY_SOCKET.into(), socket.variable()));
         }
-        let mark = Mark::own().map_err(|error| report(UnixNotice::Unmarked { error })).ok();
+        let own_mark = Mark::own();
+        let mark = own_mark.as_ref().ok().copied();
         let traces = Traces { mark, variable: variable_of(&command) };
         let protection = Protection::begin(traces, socket.cloned(), &mut report);
+        if let (Err(error), true) = (own_mark, protection.is_by_guard()) {
+            report(UnixNotice::Unmarked { error });
+        }
         // After the guard was forked, so that it is a stranger to the tree.
         let (hooks, hook_mark) = match config.hook {
             Hook::None => (None, None),
             Hook::Run(program, hooks) => (Some(Runner::new(&program, hooks, mark)?), mark.map(Mark::of_hook)),
         };
-        let (tree, visible) = Tree::new(hook_mark);
-        if let Err(error) = visible {
-            report(UnixNotice::ProcessesInvisible { error });
-        }
+        let tree = Tree::new(hook_mark, &mut report)?;
         Ok(UnixBackend {
             image: Image::new(&command)?,
             stop_signal: config.stop_signal,
@@ -150,6 +165,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             self.looker.as_ref().and_then(Looker::due),
             self.protection.due(),
             self.terminal.due(),
+            self.main.due(),
         ];
         let until = dues.into_iter().flatten().min();
         let timeout = until.map(|until| until - self.now());
@@ -176,6 +192,12 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
         }
         if self.terminal.due().is_some_and(|due| now >= due) {
             self.lend_terminal();
+        }
+        if let Main::Ended { group, sight: Sight::Lost { retry_at, unsent: Some(signal) }, .. } = self.main
+            && now >= retry_at
+        {
+            let result = self.tree.signal(Leader::Gone(group), signal, &mut self.report);
+            self.saw(result, Some(signal));
         }
         if let Some(hooks) = &mut self.hooks {
             hooks.turn(now, &self.signals, &mut self.report);
@@ -314,11 +336,27 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
                 last @ (Found::Nothing | Found::NoChildren) => break last,
             }
         };
-        if let Main::Ended { run, group } = self.main
-            && (last == Found::NoChildren || self.tree.is_empty(group))
-        {
+        let Main::Ended { run, group, sight } = self.main else { return };
+        let is_empty = if last == Found::NoChildren { Ok(true) } else { self.tree.is_empty(group) };
+        if let Ok(true) = is_empty {
             self.main = Main::None;
             self.events.push_back(Event::Gone { run });
+        } else if !matches!(sight, Sight::Lost { unsent: Some(_), .. }) {
+            self.saw(is_empty.map(drop), None);
+        }
+    }
+
+    /// Takes note whether it could be told what is left, and what else has to be sent to it.
+    fn saw(&mut self, result: io::Result<()>, unsent: Option<Number>) {
+        let now = self.now();
+        let Main::Ended { sight, .. } = &mut self.main else { return };
+        let before = *sight;
+        *sight = match result {
+            Ok(()) => Sight::Clear,
+            Err(_) => Sight::Lost { retry_at: now + BLINK, unsent },
+        };
+        if let (Err(error), Sight::Clear) = (result, before) {
+            (self.report)(UnixNotice::LeftoversUnseen { error });
         }
     }
 
@@ -333,8 +371,18 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             && raw(main) == pid
         {
             self.settle_terminal(main, status);
-            self.main = Main::Ended { run, group: pid };
+            self.main = Main::Ended { run, group: pid, sight: Sight::Clear };
             self.events.push_back(Event::Exited { run, status });
+        }
+    }
+}
+
+impl Main {
+    /// When to look again for what is left.
+    fn due(&self) -> Option<Instant> {
+        match self {
+            Main::Ended { sight: Sight::Lost { retry_at, .. }, .. } => Some(*retry_at),
+            Main::Ended { sight: Sight::Clear, .. } | Main::None | Main::Starting { .. } | Main::Alive { .. } => None,
         }
     }
 }
@@ -379,7 +427,8 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
         if number == Number::INT {
             self.terminal.request_by_sigint();
         }
-        self.tree.signal(leader, number, &mut self.report);
+        let result = self.tree.signal(leader, number, &mut self.report);
+        self.saw(result, Some(number));
     }
 
     fn look(&mut self, run: RunId) {

@@ -74,6 +74,11 @@ pub enum UnixNotice {
         /// Why.
         error: io::Error,
     },
+    /// What the main process left behind cannot be seen just now. It is tried again, and told once until it can be.
+    LeftoversUnseen {
+        /// Why.
+        error: io::Error,
+    },
     /// The command hangs; this is what it is doing, told before its first signal.
     Autopsy {
         /// All its processes, parents before children.
@@ -120,6 +125,8 @@ pub enum Target {
     Group(i32),
     /// One process.
     Process(Named),
+    /// Every process of our PID namespace.
+    All,
     /// What the main process left behind, or did not keep in its group.
     Leftovers(Vec<Named>),
 }

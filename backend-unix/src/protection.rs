@@ -42,6 +42,11 @@ impl Protection {
         Protection { state, traces, socket }
     }
 
+    /// Whether it depends on a guard, and on what the guard knows.
+    pub fn is_by_guard(&self) -> bool {
+        matches!(self.state, State::Guard { .. } | State::Missing { .. })
+    }
+
     /// When the next attempt is due.
     pub fn due(&self) -> Option<Instant> {
         match &self.state {

@@ -91,6 +91,15 @@ impl Signal {
         Pid::from_raw(group).map_or(Err(Errno::SRCH), |group| kill_process_group(group, self.to_send()))
     }
 
+    /// Sends it to every process of the PID namespace that this process is the first of.
+    pub(crate) fn send_to_all(self) -> Result<(), Errno> {
+        // SAFETY: kill(2) has no memory to harm.
+        match unsafe { libc::kill(-1, self.0) } {
+            0 => Ok(()),
+            _ => Err(Errno::from_raw_os_error(nix::errno::Errno::last_raw())),
+        }
+    }
+
     /// In the form in which it is sent.
     pub(crate) fn to_send(self) -> rustix::process::Signal {
         // SAFETY: the number is never one that the C library keeps for itself.

@@ -27,11 +27,14 @@ struct Spared {
     pid: Option<i32>,
 }
 
-/// Whether `/proc` shows our processes.
+/// How far processes can be seen.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Proc {
     Visible,
+    /// `/proc` does not show ours. All that is known is a process group.
     Hidden,
+    /// The same, but as the first process of a PID namespace we have to do with everything in it: kill(2).
+    HiddenFromInit,
 }
 
 /// The leader of the run's process group.
@@ -48,14 +51,19 @@ const MOST_PASSES: u32 = 1000;
 
 impl Tree {
     /// # Errors
-    /// If `/proc` does not show our processes; the tree then works on the process group alone.
-    pub fn new(hook_mark: Option<Mark>) -> (Tree, io::Result<()>) {
-        let result = linux::proc_is_ours();
-        let proc = if result.is_ok() { Proc::Visible } else { Proc::Hidden };
+    /// If the children that this process has so far cannot be told.
+    pub fn new(hook_mark: Option<Mark>, report: &mut impl FnMut(UnixNotice)) -> io::Result<Tree> {
+        let proc = match linux::proc_is_ours() {
+            Ok(()) => Proc::Visible,
+            Err(error) => {
+                report(UnixNotice::ProcessesInvisible { error });
+                if std::process::id() == 1 { Proc::HiddenFromInit } else { Proc::Hidden }
+            }
+        };
         let hooks = Spared { mark: hook_mark, pid: None };
         let mut tree = Tree { proc, strangers: BTreeSet::new(), hooks, sent: BTreeSet::new() };
-        tree.strangers = tree.children().unwrap_or_default();
-        (tree, result)
+        tree.strangers = tree.children()?;
+        Ok(tree)
     }
 
     /// Forgets what was sent in the last run.
@@ -78,13 +86,17 @@ impl Tree {
         self.hooks.pid = hook;
     }
 
-    /// Whether nothing is left of a run whose main process led this group. Where nobody sees processes, the group is
-    /// all that can be told; where they cannot be seen just now, nothing is sure.
-    pub fn is_empty(&self, group: i32) -> bool {
-        match self.proc {
-            Proc::Visible => self.children().is_ok_and(|children| children.is_empty()),
+    /// Whether nothing is left of a run whose main process led this group, although this process has children. Where
+    /// nobody sees processes, the group is all that can be told.
+    ///
+    /// # Errors
+    /// That it cannot be told just now, as for want of a descriptor.
+    pub fn is_empty(&self, group: i32) -> io::Result<bool> {
+        Ok(match self.proc {
+            Proc::Visible => self.children()?.is_empty(),
             Proc::Hidden => Pid::from_raw(group).is_none_or(|group| test_kill_process_group(group) == Err(Errno::SRCH)),
-        }
+            Proc::HiddenFromInit => false,
+        })
     }
 
     /// Whether a living process belongs to the run, as its parents tell.
@@ -101,16 +113,20 @@ impl Tree {
 
     /// Sends a signal to the run. SIGKILL goes to everything in it. Any other goes to the process group while its
     /// leader lives, and then to whatever is left and did not get it before.
-    pub fn signal(&mut self, leader: Leader, signal: Signal, report: &mut impl FnMut(UnixNotice)) {
-        if let (Err(error), Leader::Gone(_)) = (self.children(), leader) {
-            report(UnixNotice::ProcessesInvisible { error });
+    ///
+    /// # Errors
+    /// That it cannot be told just now what is left. Nothing was sent then.
+    pub fn signal(&mut self, leader: Leader, signal: Signal, report: &mut impl FnMut(UnixNotice)) -> io::Result<()> {
+        if let Leader::Gone(_) = leader {
+            self.children()?;
         }
         match (signal, leader) {
             (Signal::KILL, Leader::Alive(pid)) => {
                 signal_group(pid, signal, report);
                 self.kill_descendants(Some(pid), report);
             }
-            // Nobody sees who is left; so the group, which is not empty yet.
+            // Nobody sees who is left.
+            (_, Leader::Gone(_)) if self.proc == Proc::HiddenFromInit => signal_all(signal, report),
             (_, Leader::Gone(group)) if self.proc == Proc::Hidden => signal_group(group, signal, report),
             (Signal::KILL, Leader::Gone(_)) => self.kill_descendants(None, report),
             (_, Leader::Alive(pid)) => {
@@ -126,6 +142,7 @@ impl Tree {
                 wake(&leftovers, report);
             }
         }
+        Ok(())
     }
 
     /// Kills all descendants, and those that they start meanwhile. Those in `group` have got their SIGKILL already,
@@ -155,7 +172,7 @@ impl Tree {
     fn children(&self) -> io::Result<BTreeSet<i32>> {
         let all = match self.proc {
             Proc::Visible => linux::children_of(std::process::id().cast_signed())?,
-            Proc::Hidden => Vec::new(),
+            Proc::Hidden | Proc::HiddenFromInit => Vec::new(),
         };
         Ok(all.into_iter().filter(|&pid| self.owns(pid)).collect())
     }
@@ -197,8 +214,15 @@ fn news(mut found: Vec<Process>, known: &mut BTreeSet<i32>) -> Vec<Process> {
 }
 
 fn signal_group(group: i32, signal: Signal, report: &mut impl FnMut(UnixNotice)) {
-    let target = Target::Group(group);
-    report(match signal.send_to_group(group) {
+    report_sending(signal, Target::Group(group), signal.send_to_group(group), report);
+}
+
+fn signal_all(signal: Signal, report: &mut impl FnMut(UnixNotice)) {
+    report_sending(signal, Target::All, signal.send_to_all(), report);
+}
+
+fn report_sending(signal: Signal, target: Target, result: Result<(), Errno>, report: &mut impl FnMut(UnixNotice)) {
+    report(match result {
         Ok(()) => UnixNotice::Signalled { signal, target },
         Err(error) => UnixNotice::SignalFailed { signal, target, error: error.into() },
     });

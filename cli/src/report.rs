@@ -235,7 +235,7 @@ impl Reporter {
                 (Level::Info, Fact::SignalForwarded { signal: name(signal), pid: *pid }, words)
             }
             UnixNotice::Signalled { signal, target } => {
-                let by_force = *signal == Signal::KILL && matches!(target, Target::Leftovers(_));
+                let by_force = *signal == Signal::KILL && matches!(target, Target::Leftovers(_) | Target::All);
                 let level = if by_force { Level::Warn } else { Level::Info };
                 let fact = Fact::SignalSent { signal: name(signal), target: target.into() };
                 (level, fact, format!("sent {signal} to {}", To(target)))
@@ -274,6 +274,7 @@ impl Reporter {
             UnixNotice::HeartbeatUnreadable { .. }
             | UnixNotice::HeartbeatUnanswered { .. }
             | UnixNotice::ProcessesInvisible { .. }
+            | UnixNotice::LeftoversUnseen { .. }
             | UnixNotice::Unguarded { .. }
             | UnixNotice::Unmarked { .. }
             | UnixNotice::HookFailed { .. }
@@ -295,6 +296,10 @@ impl Reporter {
             }
             UnixNotice::ProcessesInvisible { error } => {
                 let what = "only the process group of the command can be signalled: cannot see processes";
+                ("proc", error.to_string(), format!("{what}: {error}"))
+            }
+            UnixNotice::LeftoversUnseen { error } => {
+                let what = "cannot see just now what the command has left behind; trying again";
                 ("proc", error.to_string(), format!("{what}: {error}"))
             }
             UnixNotice::Unmarked { error } => {

@@ -92,6 +92,7 @@ impl fmt::Display for To<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Target::Group(group) => write!(f, "process group {group}"),
+            Target::All => f.write_str("all processes of the namespace"),
             Target::Process(process) => Name(process).fmt(f),
             Target::Leftovers(processes) => {
                 for (index, process) in processes.iter().take(MOST_NAMES).enumerate() {

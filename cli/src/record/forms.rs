@@ -34,6 +34,8 @@ impl From<&Target> for TargetForm {
     fn from(target: &Target) -> TargetForm {
         match target {
             Target::Group(group) => TargetForm::Group(*group),
+            // As for kill(2).
+            Target::All => TargetForm::Group(-1),
             Target::Process(process) => TargetForm::Processes(vec![process.into()]),
             Target::Leftovers(processes) => TargetForm::Processes(processes.iter().map(ProcessForm::from).collect()),
         }

@@ -28,7 +28,7 @@ fn start(place: &Place, options: &[&str], script: &str) -> Option<Supervised> {
     std::fs::create_dir(place.path("dead")).unwrap();
     let trial = on_a_dead_file_system(place, &["true"]).output();
     if !trial.as_ref().is_ok_and(|trial| trial.status.success()) {
-        eprintln!("SKIPPED: no FUSE file system can be mounted here: {trial:?}");
+        crate::support::skipped(&format!("no FUSE file system can be mounted here: {trial:?}"));
         return None;
     }
     let mut words = vec![env!("CARGO_BIN_EXE_supervisor"), "--heartbeat-file", "dead/heartbeat.txt"];

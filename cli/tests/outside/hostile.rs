@@ -56,7 +56,7 @@ fn ways() -> Vec<&'static str> {
     if rustix::process::geteuid().is_root() {
         ways.push("setuid");
     } else {
-        eprintln!("SKIPPED: only root can become another user");
+        crate::support::skipped("only root can become another user");
     }
     ways
 }

@@ -183,7 +183,7 @@ fn sdnotify() -> Option<&'static str> {
         match result {
             Ok(output) if output.status.success() => Some((folder, path)),
             result => {
-                eprintln!("SKIPPED: sdnotify from PyPI cannot be had: {result:?}");
+                crate::support::skipped(&format!("sdnotify from PyPI cannot be had: {result:?}"));
                 None
             }
         }
@@ -218,7 +218,7 @@ fn the_python_library_works_unmodified() {
 #[test]
 fn systemd_notify_works_in_a_shell() {
     if Command::new("systemd-notify").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: systemd-notify is not installed");
+        crate::support::skipped("systemd-notify is not installed");
         return;
     }
     let place = Place::new();
@@ -334,7 +334,7 @@ fn a_flood_of_messages_delays_no_stop() {
 #[test]
 fn a_command_that_gave_up_its_privileges_is_heard() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: only root can become another user");
+        crate::support::skipped("only root can become another user");
         return;
     }
     let script = "import os, socket\n\

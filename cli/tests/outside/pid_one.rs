@@ -1,18 +1,22 @@
 //! As the first process of a container: a PID namespace of its own, with and without privileges.
 
-use crate::support::{Place, Supervised, wait_for_file};
+use crate::support::{Place, Supervised, skipped, wait_for_file};
 use std::process::Command;
 
 /// The ways to become the first process; those that are not to be had here are skipped aloud.
 fn containers() -> Vec<Vec<&'static str>> {
-    let namespace = ["--pid", "--fork", "--kill-child", "--mount-proc"];
+    namespaces(&["--mount-proc"])
+}
+
+fn namespaces(more: &[&'static str]) -> Vec<Vec<&'static str>> {
+    let namespace = [&["--pid", "--fork", "--kill-child"], more].concat();
     let ways = [vec![], vec!["--user", "--map-root-user"]];
     let ways = ways.into_iter().map(|way: Vec<&str>| [&way[..], &namespace[..]].concat());
     ways.filter(|way| {
         let trial = Command::new("unshare").args(way).arg("true").output();
         let works = trial.as_ref().is_ok_and(|trial| trial.status.success());
         if !works {
-            eprintln!("SKIPPED: unshare {way:?}: {trial:?}");
+            skipped(&format!("unshare {way:?}: {trial:?}"));
         }
         works
     })
@@ -59,6 +63,23 @@ fn it_clears_what_is_left() {
         let end = start(&place, &container, &["--no-heartbeat", "--grace-period", "0.3"], script).end();
         end.assert_code(0);
         end.assert_tells(&["sent SIGTERM to leftovers", "sent SIGKILL to leftovers", "finished"]);
+    }
+}
+
+/// There it cannot see anybody by the numbers that it knows them by.
+#[test]
+fn without_a_proc_of_its_own_it_clears_the_namespace() {
+    for container in namespaces(&[]) {
+        let place = Place::new();
+        let daemon = "(setsid sh -c 'trap \"\" TERM; exec 9> lock; flock -n 9 && echo up >> ups; sleep 1000' &)";
+        let script =
+            format!("{daemon}; while [ $(wc -l < ups) -le $SUPERVISED_RESTARTS ]; do sleep 0.01; done; exit 3");
+        std::fs::write(place.path("ups"), "").unwrap();
+        let options = ["--no-heartbeat", "--grace-period", "0.2", "--backoff-factor", "0", "--max-restarts", "2"];
+        // A daemon that lives on has the lock, so that the next run would wait for ever.
+        let end = start(&place, &container, &options, &script).end();
+        end.assert_code(3);
+        end.assert_tells(&["cannot see processes", "sent SIGTERM to all processes", "sent SIGKILL to all processes"]);
     }
 }
 

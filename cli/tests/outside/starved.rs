@@ -1,6 +1,6 @@
 //! A system that denies what is taken for granted: descriptors, memory, processes, standard streams, folders.
 
-use crate::support::{End, Place, Supervised, is_alive, now, wait_for_file, wait_until};
+use crate::support::{End, Place, Supervised, is_alive, now, signal, wait_for_file, wait_until};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -29,6 +29,33 @@ fn few_descriptors_are_a_failed_run_at_worst() {
         let told = end.log.contains("No file descriptors") || end.log.contains("Too many open files");
         assert!(end.code == Some(7) || told, "{limit}: {:?} {}", end.code, end.log);
     }
+}
+
+/// What is left cannot be seen without a descriptor. That passes, and then nothing is waited for any longer.
+#[test]
+fn want_of_descriptors_at_the_end_of_a_run_holds_it_up_no_longer_than_it_lasts() {
+    let place = Place::new();
+    let daemon = "(setsid sh -c 'trap \"exit 0\" TERM; echo $$ > up; while :; do sleep 0.05; done' &)";
+    let script = format!("trap 'exit 3' USR1; {daemon}; while :; do sleep 0.05; done");
+    let options = ["--no-heartbeat", "--grace-period", "1000", "--max-restarts", "1", "--backoff-factor", "0"];
+    let mut supervised = place.start(&options, &script);
+    wait_for_file(&place.path("up"));
+    let pid = supervised.pid().to_string();
+    let limit = |soft: &str| {
+        let words = [&format!("--nofile={soft}:"), "--pid", &pid];
+        assert!(Command::new("prlimit").args(words).status().unwrap().success());
+    };
+    limit("3");
+    let main = supervised.command_pid();
+    signal(main, "USR1");
+    supervised.wait_for_line("cannot see just now what the command has left behind");
+    limit("1024");
+    supervised.wait_for_line("sent SIGTERM to leftovers");
+    supervised.wait_for_line("restart 1 of 1");
+    supervised.signal("TERM");
+    let end = supervised.end();
+    end.assert_code(0);
+    assert_eq!(end.count("cannot see just now"), 1, "{}", end.log);
 }
 
 #[test]
@@ -236,7 +263,7 @@ fn a_daemon_is_not_forgotten_for_want_of_descriptors() {
     let limit = |limit: &str| Command::new("prlimit").args(["--pid", &own, limit]).status().unwrap();
     assert!(limit("--nofile=3:1024").success());
     crate::support::signal(wait_for_file(&place.path("main")).parse().unwrap(), "KILL");
-    supervised.wait_for_line("cannot see processes");
+    supervised.wait_for_line("cannot see just now");
     assert!(is_alive(daemon));
     assert!(limit("--nofile=1024:1024").success());
     let end = supervised.end();

@@ -1,7 +1,7 @@
 //! Runs the supervisor and watches it.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -207,6 +207,11 @@ pub fn python() -> &'static str {
         let found = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().unwrap();
         String::from_utf8(found.stdout).unwrap().trim().to_owned()
     })
+}
+
+/// Tells what was not tried, where the test harness does not keep it to itself.
+pub fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
 /// Sends a signal by name.
