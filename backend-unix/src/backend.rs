@@ -10,7 +10,7 @@ use crate::hooks::{self, Runner};
 use crate::linux;
 use crate::looker::{Looker, Question};
 use crate::mark::Mark;
-use crate::messages::{Messages, Sender};
+use crate::messages::{AT_A_TIME, LAST_WORDS, Messages, Sender};
 use crate::notice::{Named, Target, UnixNotice};
 use crate::notify::Word;
 use crate::process::Process;
@@ -211,7 +211,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
         }
     }
 
-    fn take_messages(&mut self) {
+    fn take_messages(&mut self, most: usize) {
         let UnixBackend { main, tree, examiner, events, report, messages, .. } = self;
         let Some(messages) = messages else { return };
         let own = std::process::id().cast_signed();
@@ -224,9 +224,9 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
         let (run, words) = match main {
             // What comes before the start is known waits for it.
             Main::Starting { .. } => return,
-            Main::None => return drop(messages.take(|_| Sender::Gone, &mut |_| {})),
-            Main::Alive { run, pid } => (*run, messages.take(|sender| knows(sender, Some(*pid)), report)),
-            Main::Ended { run, .. } => (*run, messages.take(|sender| knows(sender, None), report)),
+            Main::None => return drop(messages.take(most, |_| Sender::Gone, &mut |_| {})),
+            Main::Alive { run, pid } => (*run, messages.take(most, |sender| knows(sender, Some(*pid)), report)),
+            Main::Ended { run, .. } => (*run, messages.take(most, |sender| knows(sender, None), report)),
         };
         for word in words {
             match word {
@@ -370,6 +370,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
         if let Main::Alive { run, pid: main } = self.main
             && raw(main) == pid
         {
+            self.take_messages(LAST_WORDS);
             self.settle_terminal(main, status);
             self.main = Main::Ended { run, group: pid, sight: Sight::Clear };
             self.events.push_back(Event::Exited { run, status });
@@ -453,7 +454,7 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
             self.take_answers();
             if self.events.is_empty() {
                 // Only now, so that what is told of the command comes after its start.
-                self.take_messages();
+                self.take_messages(AT_A_TIME);
                 self.take_signals();
                 self.reap();
             }

@@ -6,7 +6,9 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 /// A flood must not drown everything else.
-const AT_A_TIME: usize = 16;
+pub(crate) const AT_A_TIME: usize = 16;
+/// When the main process has ended; more than its socket holds: `net.unix.max_dgram_qlen`.
+pub(crate) const LAST_WORDS: usize = 1024;
 
 pub(crate) struct Messages {
     notify: Notify,
@@ -45,9 +47,14 @@ impl Messages {
     }
 
     /// Takes some. While nothing runs, `sender` knows nobody; what was said last by a run that is over is no news.
-    pub fn take(&mut self, sender: impl Fn(i32) -> Sender, report: &mut impl FnMut(UnixNotice)) -> Vec<Word> {
+    pub fn take(
+        &mut self,
+        most: usize,
+        sender: impl Fn(i32) -> Sender,
+        report: &mut impl FnMut(UnixNotice),
+    ) -> Vec<Word> {
         let mut taken = Vec::new();
-        for _ in 0..AT_A_TIME {
+        for _ in 0..most {
             let Some(Datagram { sender: pid, words }) = self.notify.take() else { break };
             match (sender(pid), words) {
                 (Sender::OfCommand, Ok(words)) => taken.extend(words),

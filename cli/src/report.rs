@@ -204,6 +204,8 @@ impl Reporter {
                 self.condition = Condition::Stopped { signal: *signal };
             }
             UnixNotice::Continued { pid } if pid.cast_unsigned() == self.pid => self.condition = Condition::Going,
+            // It may be told again and again.
+            UnixNotice::StatusText { text } if self.sinks.has_status_text(text) => return,
             UnixNotice::StatusText { text } => self.sinks.status_text(text),
             UnixNotice::Autopsy { processes } => self.autopsy(processes),
             UnixNotice::Tick => self.sinks.feed_watchdog(),

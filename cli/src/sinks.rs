@@ -125,6 +125,11 @@ impl Sinks {
         }
     }
 
+    /// Whether this is what the command said of itself last.
+    pub fn has_status_text(&self, text: &str) -> bool {
+        self.status.has_text(text)
+    }
+
     /// Takes what the command says of itself.
     pub fn status_text(&mut self, text: &str) {
         self.status.text(text);

@@ -173,6 +173,10 @@ impl Status {
         self.status = Some(text.to_owned());
     }
 
+    pub fn has_text(&self, text: &str) -> bool {
+        self.status.as_deref() == Some(text)
+    }
+
     pub fn json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default() + "\n"
     }

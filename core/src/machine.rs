@@ -259,11 +259,12 @@ impl Supervisor {
                 step.notices.push(Notice::TimeoutSet { run, timeout });
                 watch.with(pulse.with_timeout(timeout, now))
             }
-            (Message::StreakOver, _) => {
+            (Message::StreakOver, _) if self.restarts > 0 => {
                 step.notices.push(Notice::StreakEnded { run });
                 self.restarts = 0;
                 watch
             }
+            (Message::StreakOver, _) => watch,
             (Message::Extension(by), Some(pulse)) => match pulse.extended(now + by) {
                 Some(pulse) => {
                     step.notices.push(Notice::Extended { run, by });

@@ -158,8 +158,14 @@ fn heartbeat_file(path: &Path, watchdog: Watchdog) -> Result<PathBuf, Refusal> {
     if path.as_os_str().is_empty() {
         return Err(usage("invalid value '' for '--heartbeat-file <PATH>': give the path of a file".to_owned()));
     }
-    let absolute = std::path::absolute(path)
-        .map_err(|error| cannot_work(format!("--heartbeat-file {}: give an absolute path: {error}", path.display())))?;
+    let absolute = match (std::path::absolute(path), watchdog) {
+        (Ok(absolute), _) => absolute,
+        (Err(_), Watchdog::Off) => return Ok(path.to_owned()),
+        (Err(error), Watchdog::On { .. }) => {
+            let path = path.display();
+            return Err(cannot_work(format!("--heartbeat-file {path}: give an absolute path: {error}")));
+        }
+    };
     if watchdog != Watchdog::Off && is_directory(&absolute) {
         let path = path.display();
         return Err(cannot_work(format!("--heartbeat-file {path}: is a directory; give the path of a file")));

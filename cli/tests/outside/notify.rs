@@ -36,7 +36,7 @@ fn a_told_heartbeat_keeps_it_alive_without_a_file() {
 #[test]
 fn its_silence_is_a_hang() {
     let place = Place::new();
-    let script = "tell('WATCHDOG=1'); open('last', 'w').write(f'{time.time()}\\n')\n\
+    let script = "last = time.time(); tell('WATCHDOG=1'); open('last', 'w').write(f'{last}\\n')\n\
                   import signal; signal.signal(signal.SIGTERM, lambda *_: (open('asked', 'w').write(f'{time.time()}\\n'), sys.exit(0)))\n\
                   idle()";
     let end = start(&place, &["--timeout", "0.7", "--max-restarts", "0"], script).end();
@@ -98,6 +98,52 @@ fn a_command_may_end_its_streak() {
                   sys.exit(1)";
     start(&place, &["--max-restarts", "2", "--backoff-factor", "0"], script).end().assert_code(1);
     assert_eq!(place.read("restarts"), "0\n1\n2\n1\n2\n");
+}
+
+/// Where a socket holds many messages, as in a network namespace of its own that allows it.
+#[test]
+fn its_last_words_are_heard_however_many_they_are() {
+    let many = "unshare --user --map-root-user --net";
+    let allowed = "echo 512 > /proc/sys/net/unix/max_dgram_qlen && exec \"$0\" \"$@\"";
+    let namespace = |program: &str| {
+        let mut command = Command::new("env");
+        command.args(["--default-signal"]).args(many.split(' ')).args(["sh", "-c", allowed, program]);
+        command
+    };
+    if !namespace("true").output().is_ok_and(|trial| trial.status.success()) {
+        return crate::support::skipped("no network namespace is to be had");
+    }
+    // The supervisor sleeps until the main process is dead, and sees all at once.
+    let script = format!(
+        "{TELL}\nimport signal\n\
+         if len(open('runs').readlines()) == 3: sys.exit(0)\n\
+         open('runs', 'a').write('x\\n')\n\
+         own, parent = os.getpid(), os.getppid()\n\
+         if os.fork() == 0:\n  \
+           while open(f'/proc/{{own}}/stat').read().rsplit(') ')[1][0] != 'Z': time.sleep(0.001)\n  \
+           os.kill(parent, signal.SIGCONT)\n  \
+           os._exit(0)\n\
+         os.kill(parent, signal.SIGSTOP)\n\
+         for i in range(200): tell('STATUS=the same')\n\
+         tell('RESTART_RESET=1')\n\
+         os._exit(1)"
+    );
+    let place = Place::new();
+    std::fs::write(place.path("runs"), "").unwrap();
+    let mut command = namespace(env!("CARGO_BIN_EXE_supervisor"));
+    command.args(["--notify", "--no-heartbeat", "--max-restarts", "1", "--backoff-factor", "0"]);
+    command.args([crate::support::python(), "-c", &script]).current_dir(place.path("")).env_remove("RUST_LOG");
+    let end = Supervised::start(command).end();
+    assert_eq!((end.code, end.count("has ended the streak"), end.count("the same")), (Some(0), 2, 3), "{}", end.log);
+}
+
+/// What is told again and again is told once.
+#[test]
+fn what_changes_nothing_is_not_told() {
+    let script = "for i in range(100): tell('STATUS=busy\\nRESTART_RESET=1')";
+    let end = run(&["--no-heartbeat"], script);
+    end.assert_code(0);
+    assert_eq!((end.count("busy"), end.count("streak")), (1, 0), "{}", end.log);
 }
 
 #[test]
@@ -178,7 +224,8 @@ fn sdnotify() -> Option<&'static str> {
     let found = FOLDER.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_str().unwrap().to_owned();
-        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", &path, "sdnotify"];
+        let install =
+            ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", &path, "sdnotify==0.3.2"];
         let result = Command::new(crate::support::python()).args(install).output();
         match result {
             Ok(output) if output.status.success() => Some((folder, path)),

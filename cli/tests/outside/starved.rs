@@ -106,6 +106,7 @@ fn a_deleted_working_directory_is_refused_or_does_not_matter() {
     let end = after(&place, gone, &[], "exit 0").end();
     end.assert_code(125);
     end.assert_tells(&["--heartbeat-file heartbeat.txt: give an absolute path"]);
+    after(&place, gone, &["--no-heartbeat"], "exit 0").end().assert_code(0);
     let beat = place.path("beat").display().to_string();
     after(&place, gone, &["--heartbeat-file", &beat], "exit 0").end().assert_code(0);
     // While it runs, too.
