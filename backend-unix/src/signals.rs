@@ -208,7 +208,7 @@ impl Signals {
 
     /// In a new child: gives it the mask and dispositions that the supervisor was started with.
     ///
-    /// Everything that calls is async-signal-safe. Handlers go first, lest one runs in the child.
+    /// Everything that it calls is async-signal-safe. Handlers go first, lest one runs in the child.
     pub(crate) fn restore(&self) -> nix::Result<()> {
         for (signal, disposition) in &self.original_dispositions {
             disposition.set(*signal)?;

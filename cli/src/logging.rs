@@ -42,7 +42,7 @@ pub enum Format {
 }
 
 /// Of all lines, whatever module they come from.
-const TARGET: &str = "supervisor";
+pub const TARGET: &str = "supervisor";
 
 /// Logs a fact as one JSON object.
 pub fn record(level: Level, fact: &Fact, words: fmt::Arguments<'_>) {

@@ -1,6 +1,6 @@
 //! Who wants to know what happens: the log, the status and metrics files, hooks. One that fails never delays another.
 
-use crate::logging::{self, Format, Log};
+use crate::logging::{self, Format, Log, TARGET};
 use crate::manager::Manager;
 use crate::metrics;
 use crate::options::{PublishedFile, Settings};
@@ -86,7 +86,7 @@ impl Sinks {
 
     pub fn tell(&self, level: Level, fact: &Fact, words: fmt::Arguments<'_>) {
         match self.format {
-            Format::Text => log::log!(level, "{words}"),
+            Format::Text => log::log!(target: TARGET, level, "{words}"),
             Format::Json => logging::record(level, fact, words),
         }
         self.call_hook(level, fact, words);
@@ -95,7 +95,7 @@ impl Sinks {
     /// As many lines as you like where people read.
     pub fn tell_lines(&self, level: Level, fact: &Fact, lines: &[String]) {
         match self.format {
-            Format::Text => lines.iter().for_each(|line| log::log!(level, "{line}")),
+            Format::Text => lines.iter().for_each(|line| log::log!(target: TARGET, level, "{line}")),
             Format::Json => logging::record(level, fact, format_args!("")),
         }
         self.call_hook(level, fact, format_args!(""));
@@ -104,7 +104,7 @@ impl Sinks {
     /// For people alone.
     pub fn tell_people(&self, level: Level, words: fmt::Arguments<'_>) {
         match self.format {
-            Format::Text => log::log!(level, "{words}"),
+            Format::Text => log::log!(target: TARGET, level, "{words}"),
             Format::Json => {}
         }
     }

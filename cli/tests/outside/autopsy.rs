@@ -59,7 +59,10 @@ fn a_command_that_was_busy_before_its_last_heartbeat() {
              if 'NOTIFY_SOCKET' in os.environ:\n\
              \x20 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect(os.environ['NOTIFY_SOCKET'])\n\
              end = time.process_time() + 4\n\
-             while time.process_time() < end: {beat}\n\
+             while time.process_time() < end:\n\
+             \x20 {beat}\n\
+             \x20 pause = time.process_time() + 0.01\n\
+             \x20 while time.process_time() < pause: pass\n\
              time.sleep(1000)"
         );
         let place = Place::new();

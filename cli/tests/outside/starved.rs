@@ -65,6 +65,8 @@ fn little_memory_never_makes_it_panic() {
         let options = ["--max-restarts", "1", "--backoff-factor", "0"];
         let end = after(&place, &format!("ulimit -v {kilobytes};"), &options, "exit 7").end();
         no_panic(&end);
+        // The kernel ends a program that cannot even be loaded.
+        assert!(end.signal.is_none() || end.log.is_empty(), "{kilobytes}: {:?} {}", end.signal, end.log);
     }
 }
 
