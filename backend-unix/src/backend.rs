@@ -18,6 +18,7 @@ use crate::protection::Protection;
 use crate::reap::{Found, next_change};
 use crate::signal::Signal as Number;
 use crate::signals::{Hangup, Signals};
+use crate::silence::Silence;
 use crate::spawn::{Birth, Command, Image, Spawned, failure, restarts_variable};
 use crate::terminal::Terminal;
 use crate::tree::{Leader, Tree};
@@ -64,7 +65,7 @@ enum Main {
     /// Nothing runs.
     None,
     /// Forked, and about to execute the command.
-    Starting { run: RunId, spawned: Spawned },
+    Starting { run: RunId, spawned: Spawned, silence: Silence },
     /// Lives, or is at least not reaped.
     Alive { run: RunId, pid: Pid },
     /// Ended; something that it started may be left. Its group bears this number.
@@ -187,6 +188,11 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
         if let Some(waited) = self.looker.as_mut().and_then(|looker| looker.overdue(now)) {
             (self.report)(UnixNotice::HeartbeatUnanswered { waited });
         }
+        if let Main::Starting { silence, .. } = &mut self.main
+            && let Some(waited) = silence.overdue(now)
+        {
+            (self.report)(UnixNotice::StartUnanswered { waited });
+        }
         if let Some(guard) = self.protection.turn(now, &mut self.report) {
             self.tree.ignore(guard);
         }
@@ -242,7 +248,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
     }
 
     fn take_exec_result(&mut self) {
-        let Main::Starting { run, spawned } = &self.main else { return };
+        let Main::Starting { run, spawned, .. } = &self.main else { return };
         let (run, pid) = (*run, spawned.pid);
         match spawned.result() {
             None => {}
@@ -379,11 +385,12 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
 }
 
 impl Main {
-    /// When to look again for what is left.
+    /// When to look again for what is left, or to tell of a start that takes too long.
     fn due(&self) -> Option<Instant> {
         match self {
+            Main::Starting { silence, .. } => silence.due(),
             Main::Ended { sight: Sight::Lost { retry_at, .. }, .. } => Some(*retry_at),
-            Main::Ended { sight: Sight::Clear, .. } | Main::None | Main::Starting { .. } | Main::Alive { .. } => None,
+            Main::Ended { sight: Sight::Clear, .. } | Main::None | Main::Alive { .. } => None,
         }
     }
 }
@@ -401,7 +408,7 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
         let spawned = restarts_variable(restarts)
             .and_then(|restarts| self.image.spawn(&[restarts], &Birth::Command { mark: self.mark }, &self.signals));
         match spawned {
-            Ok(spawned) => self.main = Main::Starting { run, spawned },
+            Ok(spawned) => self.main = Main::Starting { run, spawned, silence: Silence::Since(self.now()) },
             Err(error) => {
                 let failure = failure(error.raw_os_error().unwrap_or_default());
                 self.events.push_back(Event::StartFailed { run, failure });

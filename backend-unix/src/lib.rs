@@ -25,6 +25,7 @@ mod protection;
 mod reap;
 mod signal;
 mod signals;
+mod silence;
 mod spawn;
 mod terminal;
 mod tree;

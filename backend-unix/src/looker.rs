@@ -2,20 +2,19 @@
 
 use crate::clock::SystemClock;
 use crate::heartbeat::Heartbeat;
+use crate::silence::Silence;
 use rustix::event::{EventfdFlags, eventfd};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Clock};
 use supervisor_core::{Instant, Observation, RunId};
 
 /// A start waits no longer than this for a look at what is there before it.
 const START_WAITS: Duration = Duration::from_millis(250);
-/// A look that takes longer is told of.
-const WORTH_TELLING: Duration = Duration::from_secs(1);
 /// More than a look needs.
 const STACK: usize = 128 * 1024;
 
@@ -28,15 +27,8 @@ pub(crate) struct Looker {
     thread: Thread,
     /// Questions without an answer so far.
     open: usize,
+    /// Of the file system.
     silence: Silence,
-}
-
-/// Of the file system.
-enum Silence {
-    None,
-    Since(Instant),
-    /// It has been told of.
-    Told,
 }
 
 /// What an answer says.
@@ -57,7 +49,14 @@ pub(crate) enum Question {
 
 enum Thread {
     NotStarted,
-    Started(Sender<Question>),
+    Started,
+}
+
+/// What the thread has before it.
+enum Desk {
+    /// Never more than two: the latest of each kind, since nobody wants to know of a run that is over.
+    Open(VecDeque<Question>),
+    Closed,
 }
 
 /// What looks, be it in its own thread or, where none can be had, in the one that asks.
@@ -66,12 +65,45 @@ struct Eye {
     answers: Sender<Answer>,
     /// Becomes readable with each answer: eventfd(2).
     answered: OwnedFd,
+    desk: Mutex<Desk>,
+    changed: Condvar,
 }
 
 impl Eye {
+    /// Answers one question after another, until nobody asks any more.
+    fn work(&self) {
+        while let Some(question) = self.next() {
+            self.answer(question);
+        }
+    }
+
+    fn next(&self) -> Option<Question> {
+        let is_idle = |desk: &mut Desk| matches!(desk, Desk::Open(questions) if questions.is_empty());
+        let desk = self.changed.wait_while(lock(&self.desk), is_idle);
+        match &mut *desk.unwrap_or_else(PoisonError::into_inner) {
+            Desk::Open(questions) => questions.pop_front(),
+            Desk::Closed => None,
+        }
+    }
+
+    /// Puts a question on the desk, and tells how many others it has made pointless.
+    fn ask(&self, question: Question) -> usize {
+        let mut desk = lock(&self.desk);
+        let Desk::Open(questions) = &mut *desk else { return 0 };
+        let before = questions.len();
+        match question {
+            Question::Before => questions.clear(),
+            Question::During(_) => questions.retain(|waiting| *waiting == Question::Before),
+        }
+        let pointless = before - questions.len();
+        questions.push_back(question);
+        self.changed.notify_one();
+        pointless
+    }
+
     fn answer(&self, question: Question) {
         let mut error = None;
-        let mut heartbeat = self.heartbeat.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heartbeat = lock(&self.heartbeat);
         let observation = match question {
             Question::Before => {
                 heartbeat.begin(|failed| error = Some(failed));
@@ -93,7 +125,8 @@ impl Looker {
         let (sender, answers) = channel();
         let answered = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let heartbeat = Mutex::new(Heartbeat::new(path, SystemClock));
-        let eye = Arc::new(Eye { heartbeat, answers: sender, answered });
+        let desk = Mutex::new(Desk::Open(VecDeque::new()));
+        let eye = Arc::new(Eye { heartbeat, answers: sender, answered, desk, changed: Condvar::new() });
         Ok(Looker { eye, answers, early: VecDeque::new(), thread: Thread::NotStarted, open: 0, silence: Silence::None })
     }
 
@@ -133,21 +166,12 @@ impl Looker {
 
     /// When an answer will have been waited for too long.
     pub fn due(&self) -> Option<Instant> {
-        match self.silence {
-            Silence::Since(since) => Some(since + WORTH_TELLING),
-            Silence::None | Silence::Told => None,
-        }
+        self.silence.due()
     }
 
     /// For how long an answer has been waited for, told once if that is too long.
     pub fn overdue(&mut self, now: Instant) -> Option<Duration> {
-        match self.silence {
-            Silence::Since(since) if now - since >= WORTH_TELLING => {
-                self.silence = Silence::Told;
-                Some(now - since)
-            }
-            Silence::None | Silence::Since(_) | Silence::Told => None,
-        }
+        self.silence.overdue(now)
     }
 
     fn ask(&mut self, question: Question) {
@@ -158,20 +182,47 @@ impl Looker {
         if let Thread::NotStarted = self.thread {
             self.start_thread();
         }
-        match &self.thread {
-            // The thread lives as long as there is somebody to ask.
-            Thread::Started(questions) => questions.send(question).unwrap_or_default(),
+        match self.thread {
+            Thread::Started => self.open -= self.eye.ask(question),
             Thread::NotStarted => self.eye.answer(question),
         }
     }
 
     /// Without a thread, for now, the one that asks looks itself.
     fn start_thread(&mut self) {
-        let (sender, questions) = channel();
         let eye = Arc::clone(&self.eye);
-        let look = move || questions.iter().for_each(|question| eye.answer(question));
-        if std::thread::Builder::new().name("heartbeat".to_owned()).stack_size(STACK).spawn(look).is_ok() {
-            self.thread = Thread::Started(sender);
+        let thread = std::thread::Builder::new().name("heartbeat".to_owned()).stack_size(STACK);
+        if thread.spawn(move || eye.work()).is_ok() {
+            self.thread = Thread::Started;
         }
+    }
+}
+
+/// The thread ends, once its file system answers.
+impl Drop for Looker {
+    fn drop(&mut self) {
+        *lock(&self.eye.desk) = Desk::Closed;
+        self.eye.changed.notify_one();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_somebody_still_wants_to_know_waits() {
+        let looker = Looker::new("/nowhere".into()).unwrap();
+        let eye = &looker.eye;
+        let asked = [Question::Before, Question::During(RunId(1)), Question::During(RunId(2)), Question::Before];
+        assert_eq!(asked.map(|question| eye.ask(question)), [0, 0, 1, 2]);
+        assert_eq!(eye.ask(Question::During(RunId(3))), 0);
+        assert!(eye.next() == Some(Question::Before) && eye.next() == Some(Question::During(RunId(3))));
+        *lock(&eye.desk) = Desk::Closed;
+        assert!(eye.next().is_none());
     }
 }

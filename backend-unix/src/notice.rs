@@ -59,6 +59,11 @@ pub enum UnixNotice {
     Suspended,
     /// Both go on.
     Resumed,
+    /// The command is not executed yet, which waits for a file system that does not answer. Told once for a start.
+    StartUnanswered {
+        /// For how long so far.
+        waited: Duration,
+    },
     /// The file system of the heartbeat file does not answer, so that no hang is found. Told once until it does.
     HeartbeatUnanswered {
         /// For how long so far.

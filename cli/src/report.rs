@@ -276,6 +276,7 @@ impl Reporter {
             UnixNotice::HeartbeatUnreadable { .. }
             | UnixNotice::HeartbeatUnanswered { .. }
             | UnixNotice::ProcessesInvisible { .. }
+            | UnixNotice::StartUnanswered { .. }
             | UnixNotice::LeftoversUnseen { .. }
             | UnixNotice::Unguarded { .. }
             | UnixNotice::Unmarked { .. }
@@ -295,6 +296,10 @@ impl Reporter {
             UnixNotice::HeartbeatUnanswered { waited } => {
                 let what = format!("the file system of {path} does not answer for {}", Seconds(*waited));
                 ("heartbeat_file", what.clone(), format!("{what}; until it does, no hang is found"))
+            }
+            UnixNotice::StartUnanswered { waited } => {
+                let what = format!("the command's file system does not answer for {}", Seconds(*waited));
+                ("start", what.clone(), format!("{what}; it is not executed yet"))
             }
             UnixNotice::ProcessesInvisible { error } => {
                 let what = "only the process group of the command can be signalled: cannot see processes";

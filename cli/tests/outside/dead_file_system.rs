@@ -88,3 +88,12 @@ fn what_the_start_depends_on_is_refused_there() {
         assert!(!place.path("here").exists(), "nothing is started");
     }
 }
+
+#[test]
+fn a_command_that_lies_there_is_waited_for_and_can_be_stopped() {
+    let place = Place::new();
+    let Some(mut supervised) = start(&place, &["--no-heartbeat", "dead/command"], "") else { return };
+    supervised.wait_for_line("the command's file system does not answer");
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+}
