@@ -1,14 +1,15 @@
 //! The log on standard error, written by a thread of its own: whoever logs never waits for the reader.
 
+use crate::outbox::Outbox;
 use crate::record::{self, Fact, Record, VERSION};
 use jiff::Timestamp;
 use log::Level;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Lines that wait for a slow reader; more are dropped, and counted.
@@ -89,7 +90,7 @@ pub fn start(verbosity: Verbosity, format: Format) -> Log {
     let wanted = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
     // Checked here, since env_logger would write its complaint to a reader that may stall.
     let wanted = wanted.map(|filter| env_filter::Builder::new().try_parse(&filter).map(|_| filter));
-    let log = Log { format, ..Log::default() };
+    let log = Log::new(format, write_to_stderr);
     let mut builder = env_logger::Builder::new();
     builder.parse_filters(match &wanted {
         Some(Ok(filter)) => filter,
@@ -112,19 +113,12 @@ pub fn start(verbosity: Verbosity, format: Format) -> Log {
     log
 }
 
-/// A bounded queue of lines.
-#[derive(Clone, Default)]
+/// Lines on their way to standard error. One for which there is no room is dropped, and counted.
+#[derive(Clone)]
 pub struct Log {
-    format: Format,
-    shared: Arc<(Mutex<Queue>, Condvar)>,
-}
-
-#[derive(Default)]
-struct Queue {
-    lines: VecDeque<Line>,
-    /// Lines dropped since the last one that found room.
-    dropped: u64,
-    writer: Writer,
+    lines: Arc<Outbox<Line>>,
+    /// Since the last one that found room.
+    dropped: Arc<AtomicU64>,
 }
 
 struct Line {
@@ -132,96 +126,39 @@ struct Line {
     dropped_before: u64,
 }
 
-#[derive(Default, PartialEq)]
-enum Writer {
-    /// No thread could be had yet.
-    #[default]
-    Missing,
-    Idle,
-    Writing,
-}
-
 impl Log {
-    /// Waits until all lines are written, but not for a reader that stalls.
-    pub fn flush(&self) {
-        let (_, changed) = &*self.shared;
-        if self.queue().writer == Writer::Missing {
-            self.write_without_waiting();
-        }
-        let busy = |queue: &mut Queue| !queue.lines.is_empty() || queue.writer == Writer::Writing;
-        let patience = if is_writable() { LAST_WORDS } else { LAST_CHANCE };
-        drop(changed.wait_timeout_while(self.queue(), patience, busy));
-    }
-
-    /// A thread is started with the first line. Where there is none to be had, lines wait until there is.
-    fn push(&self, text: &[u8]) {
-        if self.queue().writer == Writer::Missing {
-            self.queue().writer = Writer::Idle;
-            let log = self.clone();
-            let writer = std::thread::Builder::new().name("log".to_owned());
-            if writer.spawn(move || log.write_lines(write_to_stderr)).is_err() {
-                self.queue().writer = Writer::Missing;
-            }
-        }
-        self.enqueue(text);
-    }
-
-    fn enqueue(&self, text: &[u8]) {
-        let mut queue = self.queue();
-        if queue.lines.len() == MOST_LINES {
-            queue.dropped += 1;
-            return;
-        }
-        let dropped_before = std::mem::take(&mut queue.dropped);
-        queue.lines.push_back(Line { text: text.to_vec(), dropped_before });
-        self.shared.1.notify_all();
-    }
-
-    /// Writes what standard error takes at once.
-    fn write_without_waiting(&self) {
-        while let Some(line) = self.queue().lines.pop_front() {
-            if !is_writable() || write_to_stderr(&line.text).is_err() {
-                break;
-            }
-        }
-    }
-
-    fn write_lines(&self, write: impl Fn(&[u8]) -> io::Result<()>) {
+    fn new(format: Format, write: impl Fn(&[u8]) -> io::Result<()> + Send + 'static) -> Log {
         let mut lost = 0;
-        loop {
-            let Line { mut text, dropped_before } = self.next();
+        let write_line = move |Line { mut text, dropped_before }| {
             lost += dropped_before;
             if lost > 0 {
-                text = [self.lost(lost).as_bytes(), &text].concat();
+                text = [words_on_lost_lines(format, lost).as_bytes(), &text].concat();
             }
             lost = if write(&text).is_ok() { 0 } else { lost + 1 };
-        }
+        };
+        Log { lines: Arc::new(Outbox::new("log", MOST_LINES, write_line)), dropped: Arc::default() }
     }
 
-    fn lost(&self, lines: u64) -> String {
-        let words = format!("supervisor: log lines lost: {lines}");
-        match self.format {
-            Format::Text => words + "\n",
-            Format::Json => json(Level::Warn, &Fact::LogLinesLost { lines }, format_args!("{words}")) + "\n",
-        }
+    /// Waits until all lines are written, but not for a reader that stalls.
+    pub fn flush(&self) {
+        self.lines.take_here(is_writable);
+        self.lines.flush(if is_writable() { LAST_WORDS } else { LAST_CHANCE });
     }
 
-    fn next(&self) -> Line {
-        let (_, changed) = &*self.shared;
-        let mut queue = self.queue();
-        queue.writer = Writer::Idle;
-        changed.notify_all();
-        loop {
-            if let Some(line) = queue.lines.pop_front() {
-                queue.writer = Writer::Writing;
-                return line;
-            }
-            queue = changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+    fn push(&self, text: &[u8]) {
+        let dropped_before = self.dropped.swap(0, Ordering::Relaxed);
+        let line = Line { text: text.to_vec(), dropped_before };
+        if self.lines.offer(line).is_err() {
+            self.dropped.fetch_add(dropped_before + 1, Ordering::Relaxed);
         }
     }
+}
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
+fn words_on_lost_lines(format: Format, lines: u64) -> String {
+    let words = format!("supervisor: log lines lost: {lines}");
+    match format {
+        Format::Text => words + "\n",
+        Format::Json => json(Level::Warn, &Fact::LogLinesLost { lines }, format_args!("{words}")) + "\n",
     }
 }
 
@@ -262,44 +199,37 @@ fn write_to_stderr(mut text: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::sync::mpsc;
-    use std::thread;
 
     #[test]
     fn lines_that_a_stalled_reader_misses_are_counted() {
-        let log = Log::default();
         let (written, read) = mpsc::sync_channel(0);
-        let queue = log.clone();
-        thread::spawn(move || queue.write_lines(|text| written.send(text.to_vec()).map_err(io::Error::other)));
-        log.enqueue(b"first\n");
-        while log.queue().writer != Writer::Writing {
-            thread::yield_now();
-        }
+        let (begun, first) = mpsc::channel();
+        let log = Log::new(Format::Text, move |text| {
+            begun.send(()).unwrap();
+            written.send(text.to_vec()).map_err(io::Error::other)
+        });
+        log.push(b"first\n");
+        first.recv().unwrap();
         // The writer is stuck with the first line. None of these waits for it.
         for _ in 0..MOST_LINES + 7 {
-            log.enqueue(b"middle\n");
+            log.push(b"middle\n");
         }
         assert_eq!(read.recv().unwrap(), b"first\n");
         for _ in 0..MOST_LINES {
             assert_eq!(read.recv().unwrap(), b"middle\n");
         }
-        log.enqueue(b"last\n");
+        log.push(b"last\n");
         assert_eq!(read.recv().unwrap(), b"supervisor: log lines lost: 7\nlast\n");
     }
 
     #[test]
     fn lines_that_cannot_be_written_are_counted() {
-        let log = Log::default();
         let (written, read) = mpsc::channel();
-        let queue = log.clone();
-        thread::spawn(move || {
-            queue.write_lines(|text| {
-                written.send(text.to_vec()).unwrap();
-                if text == b"bad\n" { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
-            })
+        let log = Log::new(Format::Text, move |text| {
+            written.send(text.to_vec()).unwrap();
+            if text == b"bad\n" { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
         });
-        log.enqueue(b"bad\n");
-        log.enqueue(b"good\n");
-        log.enqueue(b"better\n");
+        [&b"bad\n"[..], b"good\n", b"better\n"].into_iter().for_each(|line| log.push(line));
         let lines: Vec<_> = read.iter().take(3).map(|line| String::from_utf8(line).unwrap()).collect();
         assert_eq!(lines, ["bad\n", "supervisor: log lines lost: 1\ngood\n", "better\n"]);
     }

@@ -32,19 +32,37 @@ enum Worker {
 }
 
 impl<T: Send + 'static> Outbox<T> {
-    /// A thread of this name takes them, one after another. At most `room` wait; then the oldest is dropped.
+    /// A thread of this name takes them, one after another. At most `room` wait.
     pub fn new(name: &'static str, room: usize, take: impl FnMut(T) + Send + 'static) -> Outbox<T> {
         let desk = Mutex::new(Desk { waiting: VecDeque::new(), worker: Worker::Missing });
         let shared = Shared { desk, changed: Condvar::new(), take: Mutex::new(Box::new(take)) };
         Outbox { shared: Arc::new(shared), name, room }
     }
 
-    /// Adds an item. The thread is started with the first; where none is to be had, items wait for the next attempt.
+    /// Adds an item. Where there is no room, the oldest is dropped.
     pub fn put(&self, item: T) {
         let mut desk = lock(&self.shared.desk);
         if desk.waiting.len() == self.room {
             desk.waiting.pop_front();
         }
+        self.add(desk, item);
+    }
+
+    /// Adds an item.
+    ///
+    /// # Errors
+    /// The item, where there is no room for it.
+    pub fn offer(&self, item: T) -> Result<(), T> {
+        let desk = lock(&self.shared.desk);
+        if desk.waiting.len() == self.room {
+            return Err(item);
+        }
+        self.add(desk, item);
+        Ok(())
+    }
+
+    /// The thread is started with the first item; where none is to be had, items wait for the next attempt.
+    fn add(&self, mut desk: MutexGuard<'_, Desk<T>>, item: T) {
         desk.waiting.push_back(item);
         if desk.worker == Worker::Missing {
             let shared = Arc::clone(&self.shared);
@@ -58,6 +76,18 @@ impl<T: Send + 'static> Outbox<T> {
     pub fn put_instead(&self, item: T, is_pointless: impl Fn(&T) -> bool) {
         lock(&self.shared.desk).waiting.retain(|item| !is_pointless(item));
         self.put(item);
+    }
+
+    /// Where no thread could be had, takes here what waits, for as long as that `may` be done.
+    pub fn take_here(&self, may: impl Fn() -> bool) {
+        if lock(&self.shared.desk).worker != Worker::Missing {
+            return;
+        }
+        let mut take = lock(&self.shared.take);
+        while may() {
+            let Some(item) = lock(&self.shared.desk).waiting.pop_front() else { break };
+            take(item);
+        }
     }
 
     /// Waits until all is taken, but no longer than that.
