@@ -80,8 +80,8 @@ impl Terminal {
             // It is hung up, or not ours any more: ioctl_tty(2).
             Err(Errno::IO | Errno::NOTTY) => return Return::HungUp,
             // Somebody else has it.
-            Ok(group) if !is_of_command(group) && test_kill_process_group(group).is_ok() => {}
-            // A group without members is nobody's; where the kernel tells none, it is one of another namespace.
+            Ok(group) if !is_of_command(group) && !is_nobody(group) => {}
+            // Where the kernel tells no group, it is one of another namespace.
             Ok(_) | Err(_) => {
                 // In the background both take an ignored SIGTTOU, which we have.
                 let _ = tcsetpgrp(&terminal, getpgrp());
@@ -93,12 +93,18 @@ impl Terminal {
     }
 }
 
-/// Gives the terminal away if we have it.
+/// Gives the terminal away if we have it, or nobody: a job of the command may have taken it last, and be gone.
 fn give(group: Pid) -> Option<Terminal> {
-    let terminal = own().filter(|terminal| tcgetpgrp(terminal) == Ok(getpgrp()))?;
+    let terminal = own()?;
+    tcgetpgrp(&terminal).ok().filter(|&owner| owner == getpgrp() || is_nobody(owner))?;
     let modes = Box::new(tcgetattr(&terminal).ok()?);
     tcsetpgrp(&terminal, group).ok()?;
     Some(Terminal::Lent { terminal, modes, interrupt: Interrupt::Keys })
+}
+
+/// Whether a process group has no members.
+fn is_nobody(group: Pid) -> bool {
+    test_kill_process_group(group) == Err(Errno::SRCH)
 }
 
 /// The controlling terminal, if there is one: tty(4).

@@ -226,11 +226,15 @@ fn ctrl_z_works_while_the_command_has_the_terminal() {
 #[test]
 fn an_exit_code_of_130_is_one_by_ctrl_c() {
     let place = Place::new();
-    let script = "import sys\ntry: input()\nexcept KeyboardInterrupt: sys.exit(130)";
+    // An interrupt just before Python reads would be noticed after that only.
+    let script = "import sys, time\ninput()\nopen('read', 'w').write('it is\\n')\n\
+                  try:\n  while True: time.sleep(0.01)\nexcept KeyboardInterrupt: sys.exit(130)";
     std::fs::write(place.path("ask.py"), script).unwrap();
     let mut terminal = Terminal::new(&place);
     supervise(&mut terminal, &format!("{} ask.py", crate::support::python()));
     terminal.shows("the terminal is lent");
+    terminal.types("hello\r");
+    wait_for_file(&place.path("read"));
     terminal.types(CTRL_C);
     terminal.shows("stopping");
     terminal.shows("code=0\r");
@@ -291,6 +295,32 @@ fn the_terminal_comes_back_from_a_job_of_the_command() {
     // The next run reads the terminal too.
     terminal.shows("the terminal is lent");
     terminal.types("exit 0\r");
+    terminal.shows("code=0\r");
+}
+
+/// What has taken the terminal after the main process was gone, and is gone itself, keeps it from nobody.
+#[test]
+fn the_terminal_comes_back_from_a_leftover() {
+    let place = Place::new();
+    let script = "import os, signal, sys, time\n\
+        sys.stdin.readline()\n\
+        main = os.getpid()\n\
+        if os.environ['SUPERVISED_RESTARTS'] == '0' and os.fork() == 0:\n  \
+          [signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGTTOU)]\n  \
+          os.setpgid(0, 0)\n  \
+          while os.path.exists(f'/proc/{main}'): time.sleep(0.001)\n  \
+          os.tcsetpgrp(0, os.getpgrp())\n  \
+          open('taken', 'w').write('it is\\n')\n  \
+          time.sleep(1000)\n\
+        os._exit(1 if os.environ['SUPERVISED_RESTARTS'] == '0' else 0)";
+    std::fs::write(place.path("script.py"), script).unwrap();
+    let mut terminal = Terminal::new(&place);
+    supervise(&mut terminal, &format!("--grace-period 1 {} script.py", crate::support::python()));
+    terminal.shows("the terminal is lent");
+    terminal.types("hello\r");
+    wait_for_file(&place.path("taken"));
+    terminal.shows("the terminal is lent");
+    terminal.types("hello\r");
     terminal.shows("code=0\r");
 }
 
