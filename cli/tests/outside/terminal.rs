@@ -305,8 +305,8 @@ fn the_terminal_comes_back_from_a_leftover() {
     let script = "import os, signal, sys, time\n\
         sys.stdin.readline()\n\
         main = os.getpid()\n\
+        [signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGTTOU)]\n\
         if os.environ['SUPERVISED_RESTARTS'] == '0' and os.fork() == 0:\n  \
-          [signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGTTOU)]\n  \
           os.setpgid(0, 0)\n  \
           while os.path.exists(f'/proc/{main}'): time.sleep(0.001)\n  \
           os.tcsetpgrp(0, os.getpgrp())\n  \
