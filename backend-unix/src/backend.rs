@@ -441,6 +441,8 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
 
     fn look(&mut self, run: RunId) {
         self.examiner.look(&self.tree);
+        // Seldom, but at no cost of a wake-up.
+        self.mark.into_iter().for_each(|mark| self.tree.renew(mark));
         self.looker.iter_mut().for_each(|looker| looker.look(run));
     }
 

@@ -6,7 +6,8 @@
 //! of those. It bears no mark itself.
 //!
 //! Programs that begin a session for another user, such as su(1), set all limits anew, the mark among them:
-//! pam_limits(8). So what became an orphan together with the guard and has the variables of the command is killed too.
+//! pam_limits(8). So what became an orphan together with the guard and has the variables of the command is killed too,
+//! and with each look at the heartbeat file the supervisor renews marks that were lost.
 
 use crate::linux::{self, Closing};
 use crate::mark::Mark;

@@ -7,7 +7,7 @@
 use crate::linux;
 use crate::process::Process;
 use rustix::io::Errno;
-use rustix::process::{Resource, Rlimit, getpid, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, getpid, getrlimit, prlimit, setrlimit};
 use std::io;
 
 /// Names one process for ever, by its pid and its start: the supervisor that marks.
@@ -51,8 +51,8 @@ impl Mark {
     }
 
     fn parse(limits: &str) -> Option<Mark> {
-        let soft = limits.lines().find_map(|line| line.strip_prefix("Max realtime timeout"))?.split_whitespace().next();
-        soft?.parse().ok().filter(|limit| limit & STAMP != 0).map(Mark)
+        let (soft, _) = soft_and_hard(limits)?;
+        soft.parse().ok().filter(|limit| limit & STAMP != 0).map(Mark)
     }
 
     /// Marks this process, and all that it will start.
@@ -60,10 +60,31 @@ impl Mark {
         setrlimit(Resource::Rttime, Rlimit { current: Some(self.0), maximum: None })
     }
 
+    /// Marks a process that has lost its mark, as one does that begins a session for another user: pam_limits(8). One
+    /// that has set a limit of its own is left alone, and so is one that we may not touch.
+    pub fn renew(self, process: &Process) {
+        let unlimited = Rlimit { current: None, maximum: None };
+        let limits = linux::read_proc(&format!("/proc/{}/limits", process.pid)).unwrap_or_default();
+        let (Some(("unlimited", "unlimited")), Some(pid)) = (soft_and_hard(&limits), Pid::from_raw(process.pid)) else {
+            return;
+        };
+        let mark = Rlimit { current: Some(self.0), ..unlimited };
+        let is_marked = prlimit(Some(pid), Resource::Rttime, mark).is_ok();
+        // It may have ended, and another got its number.
+        if is_marked && Process::read(process.pid).is_none_or(|now| now.start_time != process.start_time) {
+            let _ = prlimit(Some(pid), Resource::Rttime, unlimited);
+        }
+    }
+
     /// Takes any mark off this process.
     pub fn clear() -> Result<(), Errno> {
         setrlimit(Resource::Rttime, Rlimit { current: None, maximum: None })
     }
+}
+
+fn soft_and_hard(limits: &str) -> Option<(&str, &str)> {
+    let mut words = limits.lines().find_map(|line| line.strip_prefix("Max realtime timeout"))?.split_whitespace();
+    Some((words.next()?, words.next()?))
 }
 
 #[cfg(test)]
@@ -88,6 +109,23 @@ mod tests {
         assert_ne!(Mark::own().unwrap(), Mark::made_by(&process));
         process.pid += 1;
         assert_ne!(Mark::own().unwrap(), Mark::made_by(&process));
+    }
+
+    #[test]
+    fn a_lost_mark_is_renewed_but_no_limit_of_its_own() {
+        for (limit, renewed) in [("unlimited", true), ("200000:unlimited", false)] {
+            let words = [&format!("--rttime={limit}"), "sleep", "1000"];
+            let mut child = std::process::Command::new("prlimit").args(words).spawn().unwrap();
+            let pid = child.id().cast_signed();
+            while Process::read(pid).unwrap().name != "sleep" {
+                std::thread::yield_now();
+            }
+            let mark = Mark::own().unwrap();
+            mark.renew(&Process::read(pid).unwrap());
+            assert_eq!(Mark::on(pid) == Some(mark), renewed, "{limit}");
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
     }
 
     #[test]

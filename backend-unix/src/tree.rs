@@ -167,6 +167,11 @@ impl Tree {
         living_below(self.children().unwrap_or_default())
     }
 
+    /// Marks those who have lost their mark.
+    pub fn renew(&self, mark: Mark) {
+        self.descendants().iter().for_each(|process| mark.renew(process));
+    }
+
     /// The children of this process that belong to the run. None of them goes before it is reaped, so that the list
     /// of the kernel is complete.
     fn children(&self) -> io::Result<BTreeSet<i32>> {

@@ -128,6 +128,25 @@ fn what_has_shed_the_mark_and_lost_its_parents_does_not() {
     nothing_outlives(&["--no-heartbeat"], &script, 2);
 }
 
+/// As in a session of `su -`: no mark, no variables. A look at the heartbeat finds it as long as it has parents.
+#[test]
+fn what_has_shed_everything_before_a_look_does_not() {
+    let daemon = "(setsid env -i prlimit --rttime=unlimited sh -c 'echo $$ >> pids; echo > up; exec sleep 1000' &)";
+    let script = format!("{daemon}; echo $$ >> pids; while :; do echo > heartbeat.txt; sleep 0.05; done");
+    let place = Place::new();
+    let supervised = place.start(&["--timeout", "0.5"], &script);
+    wait_until("both are up", || place.read("pids").lines().count() == 2 && place.path("up").exists());
+    let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
+    let is_marked = |pid: &i32| {
+        let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let limit = limits.lines().find_map(|line| line.strip_prefix("Max realtime timeout")).unwrap();
+        !limit.trim_start().starts_with("unlimited")
+    };
+    wait_until("a look was made", || pids.iter().all(is_marked));
+    supervised.signal("KILL");
+    wait_until("all is gone", || pids.iter().all(|&pid| !is_alive(pid)));
+}
+
 /// Where the mark cannot be set, there are still the variables.
 #[test]
 fn a_daemon_without_a_mark_does_not() {
