@@ -141,7 +141,11 @@ impl Signals {
         let noted = heard().map(|signal| (signal, Disposition::Noted));
         let mut original_dispositions = Vec::new();
         for (signal, disposition) in noted.chain(IGNORED.map(|signal| (signal, Disposition::Ignored))) {
-            let found = disposition.set(signal)?;
+            let found = match disposition.set(signal) {
+                // Emulators and the like keep some for themselves.
+                Err(Errno::EINVAL) if signal.is_real_time() => continue,
+                found => found?,
+            };
             if (signal, found) == (Signal::TSTP, Disposition::Ignored) {
                 // Whoever started us does not want us to be stopped from a terminal.
                 found.set(signal)?;
