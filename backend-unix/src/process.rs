@@ -4,7 +4,7 @@ use crate::linux::read_proc;
 use crate::notice::Named;
 use crate::signal::Signal;
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, kill_process, pidfd_open, pidfd_send_signal};
 use std::io;
 
 /// A process as seen at one moment: proc_pid_stat(5).
@@ -62,17 +62,23 @@ impl Process {
     /// Sends a signal to this very process, not to another that got its number meanwhile.
     ///
     /// # Errors
-    /// Those of pidfd_open(2) and pidfd_send_signal(2); `NotFound` if the process is gone.
+    /// Those of pidfd_send_signal(2) and kill(2); `NotFound` if the process is gone.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         let gone = || io::Error::from(io::ErrorKind::NotFound);
         let or_gone = |error| if error == Errno::SRCH { gone() } else { io::Error::from(error) };
         let pid = Pid::from_raw(self.pid).ok_or_else(gone)?;
-        let handle = pidfd_open(pid, PidfdFlags::empty()).map_err(or_gone)?;
+        let handle = pidfd_open(pid, PidfdFlags::empty());
         // The handle is for whatever has the number now.
         if Process::read(self.pid).is_none_or(|now| now.start_time != self.start_time) {
             return Err(gone());
         }
-        pidfd_send_signal(handle, signal.to_send()).map_err(or_gone)
+        let result = match handle {
+            Ok(handle) => pidfd_send_signal(handle, signal.to_send()),
+            Err(Errno::SRCH) => Err(Errno::SRCH),
+            // Before Linux 5.3, and where a filter denies it: in the instant since, the number may have changed hands.
+            Err(_) => kill_process(pid, signal.to_send()),
+        };
+        result.map_err(or_gone)
     }
 }
 
