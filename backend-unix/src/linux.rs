@@ -2,7 +2,7 @@
 
 use crate::process::Process;
 use nix::libc;
-use rustix::fs::{AtFlags, CWD, FileType, StatxFlags, Timespec};
+use rustix::fs::{AtFlags, CWD, FileType, Stat, Statx, StatxFlags, StatxTimestamp, Timespec, major, minor};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Signal, getrlimit};
 use std::io::Read;
@@ -145,18 +145,42 @@ pub(crate) struct FileStatus {
 /// Those of statx(2), and `IsADirectory`.
 pub(crate) fn file_status(path: &Path) -> io::Result<FileStatus> {
     let wanted = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::SIZE | StatxFlags::MTIME | StatxFlags::CTIME;
-    let status = rustix::fs::statx(CWD, path, AtFlags::STATX_FORCE_SYNC, wanted)?;
-    if FileType::from_raw_mode(status.stx_mode.into()) == FileType::Directory {
-        return Err(io::ErrorKind::IsADirectory.into());
+    let (kind, status) = match rustix::fs::statx(CWD, path, AtFlags::STATX_FORCE_SYNC, wanted) {
+        Ok(status) => (FileType::from_raw_mode(status.stx_mode.into()), FileStatus::from(status)),
+        // Before Linux 4.11, and where a filter denies it.
+        Err(Errno::NOSYS | Errno::PERM) => {
+            let status = rustix::fs::stat(path)?;
+            (FileType::from_raw_mode(status.st_mode), FileStatus::from(status))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if kind == FileType::Directory { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(status) }
+}
+
+impl From<Statx> for FileStatus {
+    fn from(status: Statx) -> FileStatus {
+        let time = |stamp: StatxTimestamp| Timespec { tv_sec: stamp.tv_sec, tv_nsec: stamp.tv_nsec.into() };
+        FileStatus {
+            device: (status.stx_dev_major, status.stx_dev_minor),
+            inode: status.stx_ino,
+            size: status.stx_size,
+            modified: time(status.stx_mtime),
+            changed: time(status.stx_ctime),
+        }
     }
-    let time = |stamp: rustix::fs::StatxTimestamp| Timespec { tv_sec: stamp.tv_sec, tv_nsec: stamp.tv_nsec.into() };
-    Ok(FileStatus {
-        device: (status.stx_dev_major, status.stx_dev_minor),
-        inode: status.stx_ino,
-        size: status.stx_size,
-        modified: time(status.stx_mtime),
-        changed: time(status.stx_ctime),
-    })
+}
+
+impl From<Stat> for FileStatus {
+    fn from(status: Stat) -> FileStatus {
+        // The types of the fields are not the same everywhere.
+        FileStatus {
+            device: (major(status.st_dev), minor(status.st_dev)),
+            inode: status.st_ino as _,
+            size: status.st_size as _,
+            modified: Timespec { tv_sec: status.st_mtime as _, tv_nsec: status.st_mtime_nsec as _ },
+            changed: Timespec { tv_sec: status.st_ctime as _, tv_nsec: status.st_ctime_nsec as _ },
+        }
+    }
 }
 
 /// Whether the stamps of a file come from the clock of this machine: not on network file systems, nor on those served
@@ -181,6 +205,12 @@ pub(crate) fn is_stamped_by_this_machine(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn either_call_tells_the_same_of_a_file() {
+        let path = std::env::current_exe().unwrap();
+        assert_eq!(file_status(&path).unwrap(), FileStatus::from(rustix::fs::stat(&path).unwrap()));
+    }
 
     #[test]
     fn children_are_found_as_they_are_listed() {
