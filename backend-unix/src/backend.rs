@@ -275,6 +275,8 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             if let Question::During(run) = answer.to {
                 if answer.observation != Observation::Unchanged {
                     self.examiner.found();
+                    // It costs no wake-up now, and delays no decision.
+                    self.mark.into_iter().for_each(|mark| self.tree.renew(mark));
                 }
                 self.events.push_back(Event::Observed { run, observation: answer.observation });
             }
@@ -441,8 +443,6 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
 
     fn look(&mut self, run: RunId) {
         self.examiner.look(&self.tree);
-        // Seldom, but at no cost of a wake-up.
-        self.mark.into_iter().for_each(|mark| self.tree.renew(mark));
         self.looker.iter_mut().for_each(|looker| looker.look(run));
     }
 
