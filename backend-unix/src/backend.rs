@@ -5,7 +5,7 @@ mod job_control;
 use crate::autopsy::Examiner;
 use crate::clock::SystemClock;
 use crate::config::{Config, Hook, Notifications};
-use crate::guard::Traces;
+use crate::guard::{Traces, Variable};
 use crate::hooks::{self, Runner};
 use crate::linux;
 use crate::looker::{Looker, Question};
@@ -19,7 +19,7 @@ use crate::reap::{Found, next_change};
 use crate::signal::Signal as Number;
 use crate::signals::{Hangup, Signals};
 use crate::silence::Silence;
-use crate::spawn::{Birth, Command, Image, Spawned, failure, restarts_variable};
+use crate::spawn::{Birth, Command, Image, RESTARTS, Spawned, failure, restarts_variable};
 use crate::terminal::Terminal;
 use crate::tree::{Leader, Tree};
 use nix::poll::{PollFd, PollFlags};
@@ -474,10 +474,15 @@ impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
     }
 }
 
-/// What the guard knows the command by, should it have lost its mark.
-fn variable_of(command: &Command) -> Option<Vec<u8>> {
+/// What the guard knows the command by, should it have lost its mark. Nothing below another supervisor, whose command
+/// may have the same variables, and who gets the same orphans.
+fn variable_of(command: &Command) -> Option<Variable> {
+    let own = Process::read(std::process::id().cast_signed())?;
+    if Mark::on(own.pid).is_some() || std::env::var_os(RESTARTS).is_some() {
+        return None;
+    }
     let (name, value) = command.environment.iter().find(|(name, _)| name == HEARTBEAT_FILE)?;
-    Some([name.as_bytes(), b"=", value.as_bytes()].concat())
+    Some(Variable { assignment: [name.as_bytes(), b"=", value.as_bytes()].concat(), since: own.start_time })
 }
 
 fn named(pid: i32) -> Named {

@@ -3,7 +3,7 @@
 //! The main process dies with the supervisor by its parent-death signal, but that is not inherited. So the guard, forked
 //! at the start, reads a pipe whose other end only the supervisor holds. As long as all is well it sleeps, until the
 //! supervisor ends it. If the pipe ends before, it kills whatever bears the mark of this supervisor, and the children
-//! of those. It bears no mark itself.
+//! of those. It bears a mark that is nobody's.
 //!
 //! Programs that begin a session for another user, such as su(1), set all limits anew, the mark among them:
 //! pam_limits(8). So what became an orphan together with the guard and has the variables of the command is killed too,
@@ -40,8 +40,17 @@ const QUIET_PASSES: u32 = 2;
 #[derive(Clone, Debug)]
 pub(crate) struct Traces {
     pub mark: Option<Mark>,
-    /// A variable of the command, with its value, that nobody else has together with `SUPERVISED_RESTARTS`.
-    pub variable: Option<Vec<u8>>,
+    /// What orphans of the command may be known by besides.
+    pub variable: Option<Variable>,
+}
+
+/// A variable of the command. Together with `SUPERVISED_RESTARTS`, few others have it.
+#[derive(Clone, Debug)]
+pub(crate) struct Variable {
+    /// `NAME=VALUE`.
+    pub assignment: Vec<u8>,
+    /// When the supervisor started: proc_pid_stat(5). What is older is none of its command's.
+    pub since: u64,
 }
 
 /// The supervisor's end of it.
@@ -77,7 +86,7 @@ impl Guard {
                 // Should it be stopped when its work begins.
                 let _ = set_parent_process_death_signal(Some(rustix::process::Signal::CONT));
                 // Lest the guard of a supervisor above ends this one before its work is done.
-                let _ = Mark::clear();
+                let _ = Mark::GUARD.set();
                 // A byte, or the end of the pipe: the supervisor panics, or it is gone.
                 match retry_on_intr(|| read(&ear, &mut [0; 1])) {
                     Ok(1..) => {}
@@ -150,7 +159,7 @@ fn clear(traces: &Traces) {
     let begun = Instant::now();
     let mut search = Search {
         marks: traces.mark.into_iter().flat_map(|mark| [mark, mark.of_hook()]).collect(),
-        variable: traces.variable.as_deref(),
+        variable: traces.variable.as_ref(),
         reaper: None,
         settled: BTreeSet::new(),
         killed: BTreeSet::new(),
@@ -177,7 +186,7 @@ fn clear(traces: &Traces) {
 struct Search<'a> {
     /// Of this supervisor, and of all that it started: any of them may be a supervisor.
     marks: BTreeSet<Mark>,
-    variable: Option<&'a [u8]>,
+    variable: Option<&'a Variable>,
     /// Who has got the guard, and with it all that the supervisor leaves behind.
     reaper: Option<Pid>,
     /// Killed, or seen dead: that they go is no news.
@@ -219,14 +228,19 @@ impl Search<'_> {
             match Process::read(pid).filter(Process::is_alive) {
                 Some(process) => match Mark::on(pid) {
                     Some(mark) if self.marks.contains(&mark) => self.kill(&process),
-                    None if self.has_variables(&process) => self.kill(&process),
                     mark => rest.push((mark, process)),
                 },
                 // What it started before it died may have come too late for this pass.
                 None => has_missed |= self.settled.insert(pid),
             }
         }
-        self.kill_relatives(rest);
+        let others = self.kill_relatives(rest);
+        // Only now: a stranger that is stuck may hold up whoever reads its environment.
+        let (orphans, others): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|(mark, process)| mark.is_none() && self.has_variables(process));
+        orphans.iter().for_each(|(_, process)| self.kill(process));
+        let others = self.kill_relatives(others);
+        self.others.extend(others.iter().map(|(_, process)| process.pid));
         match (self.last_found >= begun, has_missed) {
             (true, _) => Pass::Found,
             (false, true) => Pass::Missed,
@@ -237,12 +251,12 @@ impl Search<'_> {
     /// Of orphans only: elsewhere the variables may be those of another supervisor's command.
     fn has_variables(&self, process: &Process) -> bool {
         let (Some(reaper), Some(wanted)) = (self.reaper, self.variable) else { return false };
-        if process.parent != reaper.as_raw_nonzero().get() {
+        if process.parent != reaper.as_raw_nonzero().get() || process.start_time < wanted.since {
             return false;
         }
         let environment = fs::read(format!("/proc/{}/environ", process.pid)).unwrap_or_default();
         let has = |is_it: &dyn Fn(&[u8]) -> bool| environment.split(|byte| *byte == 0).any(is_it);
-        has(&|variable| variable == wanted) && has(&|variable| variable.starts_with(RESTARTS.as_bytes()))
+        has(&|variable| variable == wanted.assignment) && has(&|variable| variable.starts_with(RESTARTS.as_bytes()))
     }
 
     fn kill(&mut self, process: &Process) {
@@ -255,15 +269,14 @@ impl Search<'_> {
         self.last_found = Instant::now();
     }
 
-    /// Those that a member has marked, and the children of members.
-    fn kill_relatives(&mut self, mut rest: Vec<(Option<Mark>, Process)>) {
+    /// Those that a member has marked, and the children of members. Returns all others.
+    fn kill_relatives(&mut self, mut rest: Vec<(Option<Mark>, Process)>) -> Vec<(Option<Mark>, Process)> {
         loop {
             let (relatives, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(mark, process)| {
                 mark.is_some_and(|mark| self.marks.contains(&mark)) || self.killed.contains(&process.parent)
             });
             if relatives.is_empty() {
-                self.others.extend(others.iter().map(|(_, process)| process.pid));
-                return;
+                return others;
             }
             relatives.iter().for_each(|(_, process)| self.kill(process));
             rest = others;

@@ -30,6 +30,9 @@ pub(crate) fn die_with_parent(parent: Pid) -> Result<(), Errno> {
     }
 }
 
+/// More than are open in a supervisor, where the limit allows a thousand million.
+const MOST_DESCRIPTORS: RawFd = 1 << 16;
+
 /// When descriptors are closed.
 #[derive(Clone, Copy)]
 pub(crate) enum Closing {
@@ -51,8 +54,8 @@ pub(crate) fn close_from(first: RawFd, when: Closing) {
         return;
     }
     // Before Linux 5.11, and where a filter denies it.
-    let most = getrlimit(Resource::Nofile).current.unwrap_or(1 << 20);
-    for descriptor in first..RawFd::try_from(most).unwrap_or(RawFd::MAX) {
+    let limit = getrlimit(Resource::Nofile).maximum.and_then(|limit| RawFd::try_from(limit).ok());
+    for descriptor in first..limit.map_or(MOST_DESCRIPTORS, |limit| limit.min(MOST_DESCRIPTORS)) {
         match when {
             // SAFETY: as above.
             Closing::Now => unsafe { libc::close(descriptor) },

@@ -40,6 +40,9 @@ impl Mark {
         Mark(STAMP | u64::from(process.pid.unsigned_abs()) << START_BITS | start)
     }
 
+    /// That of guards, which belong to nobody: no process has the number 0.
+    pub const GUARD: Mark = Mark(STAMP);
+
     /// The mark for hooks, which are no part of the command.
     pub fn of_hook(self) -> Mark {
         Mark(self.0 | HOOK)
@@ -63,22 +66,16 @@ impl Mark {
     /// Marks a process that has lost its mark, as one does that begins a session for another user: pam_limits(8). One
     /// that has set a limit of its own is left alone, and so is one that we may not touch.
     pub fn renew(self, process: &Process) {
-        let unlimited = Rlimit { current: None, maximum: None };
         let limits = linux::read_proc(&format!("/proc/{}/limits", process.pid)).unwrap_or_default();
         let (Some(("unlimited", "unlimited")), Some(pid)) = (soft_and_hard(&limits), Pid::from_raw(process.pid)) else {
             return;
         };
-        let mark = Rlimit { current: Some(self.0), ..unlimited };
-        let is_marked = prlimit(Some(pid), Resource::Rttime, mark).is_ok();
+        let mark = Rlimit { current: Some(self.0), maximum: None };
+        let Ok(before) = prlimit(Some(pid), Resource::Rttime, mark) else { return };
         // It may have ended, and another got its number.
-        if is_marked && Process::read(process.pid).is_none_or(|now| now.start_time != process.start_time) {
-            let _ = prlimit(Some(pid), Resource::Rttime, unlimited);
+        if Process::read(process.pid).is_none_or(|now| now.start_time != process.start_time) {
+            let _ = prlimit(Some(pid), Resource::Rttime, before);
         }
-    }
-
-    /// Takes any mark off this process.
-    pub fn clear() -> Result<(), Errno> {
-        setrlimit(Resource::Rttime, Rlimit { current: None, maximum: None })
     }
 }
 

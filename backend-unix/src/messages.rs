@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 
 /// A flood must not drown everything else.
 pub(crate) const AT_A_TIME: usize = 16;
-/// When the main process has ended; more than its socket holds: `net.unix.max_dgram_qlen`.
+/// When the main process has ended; its socket seldom holds more: `net.unix.max_dgram_qlen`.
 pub(crate) const LAST_WORDS: usize = 1024;
 
 pub(crate) struct Messages {

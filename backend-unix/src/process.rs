@@ -72,13 +72,12 @@ impl Process {
         if Process::read(self.pid).is_none_or(|now| now.start_time != self.start_time) {
             return Err(gone());
         }
-        let result = match handle {
-            Ok(handle) => pidfd_send_signal(handle, signal.to_send()),
-            Err(Errno::SRCH) => Err(Errno::SRCH),
+        let result = handle.and_then(|handle| pidfd_send_signal(handle, signal.to_send()));
+        result.map_err(or_gone).or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => Err(error),
             // Before Linux 5.3, and where a filter denies it: in the instant since, the number may have changed hands.
-            Err(_) => kill_process(pid, signal.to_send()),
-        };
-        result.map_err(or_gone)
+            _ => kill_process(pid, signal.to_send()).map_err(or_gone),
+        })
     }
 }
 

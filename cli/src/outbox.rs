@@ -83,7 +83,8 @@ impl<T: Send + 'static> Outbox<T> {
         if lock(&self.shared.desk).worker != Worker::Missing {
             return;
         }
-        let mut take = lock(&self.shared.take);
+        // A thread may have been had just now after all; it keeps that for ever.
+        let Ok(mut take) = self.shared.take.try_lock() else { return };
         while may() {
             let Some(item) = lock(&self.shared.desk).waiting.pop_front() else { break };
             take(item);

@@ -11,14 +11,26 @@ fn nothing_outlives(options: &[&str], script: &str, count: usize) {
     let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
     assert_eq!(pids.len(), count);
     assert!(pids.iter().all(|&pid| is_alive(pid)));
-    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", supervised.pid())).unwrap();
+    let children = children(supervised.pid());
     supervised.signal("KILL");
     for pid in pids {
         wait_until(&format!("{pid} is gone"), || !is_alive(pid));
     }
-    for pid in children.split_whitespace().map(|pid| pid.parse().unwrap()) {
+    for pid in children {
         wait_until(&format!("child {pid} is gone"), || !is_alive(pid));
     }
+}
+
+fn children(pid: i32) -> Vec<i32> {
+    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+/// Whether a process bears a mark, whosever it is.
+fn is_marked(pid: i32) -> bool {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let limit = limits.lines().find_map(|line| line.strip_prefix("Max realtime timeout")).unwrap();
+    !limit.trim_start().starts_with("unlimited")
 }
 
 const READY: &str = "echo $$ >> pids; echo > ready; while :; do sleep 0.05; done";
@@ -102,8 +114,7 @@ fn no_guard_stays_behind() {
     let place = Place::new();
     let supervised = place.start(&["--no-heartbeat"], "echo > ready; exec sleep 1000");
     wait_for_file(&place.path("ready"));
-    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", supervised.pid())).unwrap();
-    let children: Vec<i32> = children.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+    let children = children(supervised.pid());
     assert_eq!(children.len(), 2, "the guard and the command");
     supervised.signal("TERM");
     supervised.end().assert_code(0);
@@ -137,12 +148,7 @@ fn what_has_shed_everything_before_a_look_does_not() {
     let supervised = place.start(&["--timeout", "0.5"], &script);
     wait_until("both are up", || place.read("pids").lines().count() == 2 && place.path("up").exists());
     let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
-    let is_marked = |pid: &i32| {
-        let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
-        let limit = limits.lines().find_map(|line| line.strip_prefix("Max realtime timeout")).unwrap();
-        !limit.trim_start().starts_with("unlimited")
-    };
-    wait_until("a look was made", || pids.iter().all(is_marked));
+    wait_until("a look was made", || pids.iter().all(|&pid| is_marked(pid)));
     supervised.signal("KILL");
     wait_until("all is gone", || pids.iter().all(|&pid| !is_alive(pid)));
 }
@@ -172,12 +178,58 @@ fn others_with_the_same_variables_do() {
     let variables = place.read("variables");
     let variables = variables.lines().filter_map(|line| line.split_once('='));
     let mut other = std::process::Command::new("sleep").arg("1000").envs(variables).spawn().unwrap();
-    let command = supervised.command_pid();
+    supervised.command_pid();
+    let children = children(supervised.pid());
     supervised.signal("KILL");
-    wait_until("the command is gone", || !is_alive(command));
+    for pid in children {
+        wait_until("command and guard are gone", || !is_alive(pid));
+    }
     assert!(other.try_wait().unwrap().is_none());
     other.kill().unwrap();
     other.wait().unwrap();
+}
+
+/// The guard of the supervisor below is the only one that knows its daemon, and must not be killed before its time: not
+/// for the variables that it was born with, nor for a mark that it has got.
+#[test]
+fn a_daemon_of_a_supervisor_below_does_not() {
+    let daemon = "(setsid env -i PATH=$PATH sh -c 'echo $$ > daemon.new; mv daemon.new daemon; exec sleep 1000' &)";
+    for round in 0..10 {
+        let place = Place::new();
+        let inner = place.script("inner", &format!("{daemon}; exec sleep 1000"));
+        let beats = "(while :; do echo > heartbeat.txt; sleep 0.02; done) &";
+        let script = format!("{beats} exec {} --no-heartbeat {}", env!("CARGO_BIN_EXE_supervisor"), inner.display());
+        let mut supervised = place.start(&["-v", "--timeout", "0.3"], &script);
+        let daemon: i32 = wait_for_file(&place.path("daemon")).parse().unwrap();
+        if round % 2 == 0 {
+            // Two looks that found a heartbeat: the first one may have been before the guard below was there.
+            supervised.wait_for_new_line("heartbeat");
+            supervised.wait_for_new_line("heartbeat");
+        }
+        supervised.signal("KILL");
+        wait_until("the daemon is gone", || !is_alive(daemon));
+    }
+}
+
+/// A supervisor below is killed. What looks like its own, by its variables, is the command of the one above.
+#[test]
+fn the_command_above_does() {
+    let place = Place::new();
+    let below = format!("{} --no-heartbeat sleep 1000 & echo $! > below", env!("CARGO_BIN_EXE_supervisor"));
+    let daemon =
+        "(setsid prlimit --rttime=unlimited sh -c 'echo $$ > daemon.new; mv daemon.new daemon; exec sleep 1000' &)";
+    let mut supervised = place.start(&["--no-heartbeat"], &format!("{below}; {daemon}; {READY}"));
+    let daemon: i32 = wait_for_file(&place.path("daemon")).parse().unwrap();
+    supervised.command_pid();
+    let below: i32 = wait_for_file(&place.path("below")).parse().unwrap();
+    wait_until("the one below has a guard and a command", || children(below).len() == 2);
+    let of_below = children(below);
+    signal(below, "KILL");
+    wait_until("its guard and its command are gone", || of_below.iter().all(|&pid| !is_alive(pid)));
+    assert!(is_alive(daemon));
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+    assert!(!is_alive(daemon));
 }
 
 /// Nor do hooks, and what they have started.
@@ -201,8 +253,8 @@ fn a_guard_that_is_killed_is_replaced() {
     wait_for_file(&place.path("ready"));
     let command = supervised.command_pid();
     let guard = || {
-        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", supervised.pid())).unwrap();
-        children.split_whitespace().map(|pid| pid.parse::<i32>().unwrap()).find(|&pid| pid != command)
+        let children = children(supervised.pid());
+        children.into_iter().find(|&pid| pid != command)
     };
     for _ in 0..2 {
         let before = guard().unwrap();
@@ -223,8 +275,8 @@ fn a_guard_that_is_stopped_or_killed_changes_nothing() {
         let mut supervised = place.start(&["--no-heartbeat"], "echo > ready; exec sleep 1000");
         let command = supervised.command_pid();
         wait_for_file(&place.path("ready"));
-        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", supervised.pid())).unwrap();
-        let guard = children.split_whitespace().map(|pid| pid.parse().unwrap()).find(|&pid| pid != command).unwrap();
+        let children = children(supervised.pid());
+        let guard = children.into_iter().find(|&pid| pid != command).unwrap();
         signal(guard, signal_name);
         if signal_name == "KILL" {
             supervised.wait_for_line("the guard, which clears");

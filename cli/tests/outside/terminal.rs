@@ -315,7 +315,7 @@ fn the_terminal_comes_back_from_a_leftover() {
         os._exit(1 if os.environ['SUPERVISED_RESTARTS'] == '0' else 0)";
     std::fs::write(place.path("script.py"), script).unwrap();
     let mut terminal = Terminal::new(&place);
-    supervise(&mut terminal, &format!("--grace-period 1 {} script.py", crate::support::python()));
+    supervise(&mut terminal, &format!("--grace-period 3 {} script.py", crate::support::python()));
     terminal.shows("the terminal is lent");
     terminal.types("hello\r");
     wait_for_file(&place.path("taken"));
