@@ -4,7 +4,7 @@ use crate::process::Process;
 use nix::libc;
 use rustix::fs::{AtFlags, CWD, FileType, Stat, Statx, StatxFlags, StatxTimestamp, Timespec, major, minor};
 use rustix::io::Errno;
-use rustix::process::{Pid, Resource, Signal, getrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, setrlimit};
 use std::io::Read;
 use std::os::fd::RawFd;
 use std::path::Path;
@@ -74,10 +74,25 @@ pub(crate) fn proc_is_ours() -> io::Result<()> {
     Err(io::Error::other("/proc belongs to another PID namespace"))
 }
 
+/// Opens something even where the soft limit leaves no room for another descriptor: whoever cannot see what is left can
+/// neither kill it nor leave. The hard limit stays, and so does the soft one for whatever is started.
+fn with_room<T>(open: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    match open() {
+        Err(error) if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) => {
+            let limit = getrlimit(Resource::Nofile);
+            setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+            let result = open();
+            setrlimit(Resource::Nofile, limit)?;
+            result
+        }
+        result => result,
+    }
+}
+
 /// A file of `/proc`, which says that it is empty and gives all in one piece to a reader with enough room.
 pub(crate) fn read_proc(path: &str) -> io::Result<String> {
     let mut bytes = Vec::with_capacity(4096);
-    fs::File::open(path)?.read_to_end(&mut bytes)?;
+    with_room(|| fs::File::open(path))?.read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -97,7 +112,9 @@ pub(crate) fn children_of(pid: i32) -> io::Result<Vec<i32>> {
 /// Those of all its threads, as the kernel lists them where it is built with `CONFIG_PROC_CHILDREN`:
 /// proc_pid_task_tid_children(5).
 fn listed_children_of(pid: i32) -> io::Result<Vec<i32>> {
-    let Some(tasks) = unless_gone(fs::read_dir(format!("/proc/{pid}/task")))? else { return Ok(Vec::new()) };
+    let Some(tasks) = unless_gone(with_room(|| fs::read_dir(format!("/proc/{pid}/task"))))? else {
+        return Ok(Vec::new());
+    };
     let mut children = Vec::new();
     for task in tasks {
         let Some(task) = unless_gone(task)? else { continue };
@@ -111,7 +128,7 @@ fn listed_children_of(pid: i32) -> io::Result<Vec<i32>> {
 /// Those among all processes.
 fn found_children_of(pid: i32) -> io::Result<Vec<i32>> {
     let mut children = Vec::new();
-    for entry in fs::read_dir("/proc")? {
+    for entry in with_room(|| fs::read_dir("/proc"))? {
         let Some(candidate) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
         let stat = unless_gone(read_proc(&format!("/proc/{candidate}/stat")))?.unwrap_or_default();
         if Process::parse(candidate, &stat).is_some_and(|process| process.parent == pid) {

@@ -31,31 +31,66 @@ fn few_descriptors_are_a_failed_run_at_worst() {
     }
 }
 
-/// What is left cannot be seen without a descriptor. That passes, and then nothing is waited for any longer.
+/// A limit that leaves no room for another descriptor, for good: nothing is left behind, and nothing holds up the end.
+#[test]
+fn want_of_descriptors_keeps_it_from_nothing_but_starts() {
+    for end_of_run in ["USR1", "TERM"] {
+        let place = Place::new();
+        let daemon = "(setsid sh -c 'trap \"exit 0\" TERM; echo $$ > up; while :; do sleep 0.05; done' &)";
+        let script = format!("trap 'exit 3' USR1; {daemon}; while :; do sleep 0.05; done");
+        let options = ["--no-heartbeat", "--grace-period", "1000", "--max-restarts", "1", "--backoff-factor", "0"];
+        let mut supervised = place.start(&options, &script);
+        let daemon: i32 = wait_for_file(&place.path("up")).parse().unwrap();
+        let main = supervised.command_pid();
+        limit_descriptors(supervised.pid(), "3:");
+        match end_of_run {
+            "USR1" => signal(main, "USR1"),
+            _ => supervised.signal("TERM"),
+        }
+        supervised.wait_for_line("sent SIGTERM to leftovers");
+        let end = supervised.end();
+        assert_eq!(end.count("cannot see"), 0, "{}", end.log);
+        end.assert_code(if end_of_run == "USR1" { 126 } else { 0 });
+        assert!(!is_alive(daemon));
+    }
+}
+
+/// Where the hard limit leaves no room either, what is left cannot be seen. That passes, and then nothing is waited for
+/// any longer.
 #[test]
 fn want_of_descriptors_at_the_end_of_a_run_holds_it_up_no_longer_than_it_lasts() {
+    if !can_raise_hard_limits() {
+        return crate::support::skipped("a hard limit cannot be raised again here");
+    }
     let place = Place::new();
     let daemon = "(setsid sh -c 'trap \"exit 0\" TERM; echo $$ > up; while :; do sleep 0.05; done' &)";
     let script = format!("trap 'exit 3' USR1; {daemon}; while :; do sleep 0.05; done");
     let options = ["--no-heartbeat", "--grace-period", "1000", "--max-restarts", "1", "--backoff-factor", "0"];
     let mut supervised = place.start(&options, &script);
     wait_for_file(&place.path("up"));
-    let pid = supervised.pid().to_string();
-    let limit = |soft: &str| {
-        let words = [&format!("--nofile={soft}:"), "--pid", &pid];
-        assert!(Command::new("prlimit").args(words).status().unwrap().success());
-    };
-    limit("3");
+    limit_descriptors(supervised.pid(), "3:3");
     let main = supervised.command_pid();
     signal(main, "USR1");
     supervised.wait_for_line("cannot see just now what the command has left behind");
-    limit("1024");
+    limit_descriptors(supervised.pid(), "1024:1024");
     supervised.wait_for_line("sent SIGTERM to leftovers");
     supervised.wait_for_line("restart 1 of 1");
     supervised.signal("TERM");
     let end = supervised.end();
     end.assert_code(0);
     assert_eq!(end.count("cannot see just now"), 1, "{}", end.log);
+}
+
+/// Sets soft and hard limit of a process, as prlimit(1) writes them.
+fn limit_descriptors(pid: i32, limits: &str) {
+    let words = [&format!("--nofile={limits}"), "--pid", &pid.to_string()];
+    assert!(Command::new("prlimit").args(words).status().unwrap().success());
+}
+
+/// With CAP_SYS_RESOURCE: capabilities(7).
+fn can_raise_hard_limits() -> bool {
+    let trial = "ulimit -Hn 1000 && ulimit -Hn 1001";
+    Command::new("sh").args(["-c", trial]).stderr(std::process::Stdio::null()).status().unwrap().success()
 }
 
 #[test]
@@ -256,19 +291,20 @@ fn a_hundred_supervisors_work_side_by_side() {
 /// Where nobody can see who is left, nobody believes that nothing is.
 #[test]
 fn a_daemon_is_not_forgotten_for_want_of_descriptors() {
+    if !can_raise_hard_limits() {
+        return crate::support::skipped("a hard limit cannot be raised again here");
+    }
     let place = Place::new();
     let script = "echo $$ > main; [ $SUPERVISED_RESTARTS = 0 ] || { kill -0 $(cat daemon) && echo two > beside; exit 0; }; \
                   (setsid sh -c 'trap \"\" TERM; echo $$ > daemon.new; mv daemon.new daemon; exec sleep 1000' &); exec sleep 1000";
     let options = ["--no-heartbeat", "--grace-period", "0.3", "--backoff-factor", "0"];
     let mut supervised = place.start(&options, script);
     let daemon: i32 = wait_for_file(&place.path("daemon")).parse().unwrap();
-    let own = supervised.pid().to_string();
-    let limit = |limit: &str| Command::new("prlimit").args(["--pid", &own, limit]).status().unwrap();
-    assert!(limit("--nofile=3:1024").success());
+    limit_descriptors(supervised.pid(), "3:3");
     crate::support::signal(wait_for_file(&place.path("main")).parse().unwrap(), "KILL");
     supervised.wait_for_line("cannot see just now");
     assert!(is_alive(daemon));
-    assert!(limit("--nofile=1024:1024").success());
+    limit_descriptors(supervised.pid(), "1024:1024");
     let end = supervised.end();
     end.assert_code(0);
     assert!(!is_alive(daemon) && !place.path("beside").exists(), "{}", end.log);
