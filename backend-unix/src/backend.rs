@@ -50,6 +50,8 @@ pub struct UnixBackend<R> {
     terminal: Terminal,
     examiner: Examiner,
     tick: Option<Tick>,
+    /// When marks are renewed, where no look will do it.
+    renewal: Option<Instant>,
     events: VecDeque<Event>,
     report: R,
 }
@@ -82,6 +84,9 @@ enum Sight {
         unsent: Option<Number>,
     },
 }
+
+/// Su(1) and its like have begun their session so long after their start.
+const SESSION_BEGINS: Duration = Duration::from_secs(1);
 
 /// Between two attempts to see what is left.
 const BLINK: Duration = Duration::from_millis(100);
@@ -130,6 +135,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             hooks,
             terminal: Terminal::Kept,
             examiner: Examiner::new(),
+            renewal: None,
             tick: config.tick.map(|every| Tick { every, due: SystemClock::now() }),
             events: VecDeque::new(),
             report,
@@ -167,6 +173,7 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             self.protection.due(),
             self.terminal.due(),
             self.main.due(),
+            self.renewal,
         ];
         let until = dues.into_iter().flatten().min();
         let timeout = until.map(|until| until - self.now());
@@ -208,6 +215,10 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
         if let Some(hooks) = &mut self.hooks {
             hooks.turn(now, &self.signals, &mut self.report);
             self.tree.spare(hooks.pid());
+        }
+        if self.renewal.is_some_and(|due| now >= due) {
+            self.renewal = None;
+            self.renew_marks();
         }
         if let Some(tick) = &mut self.tick
             && now >= tick.due
@@ -254,6 +265,9 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
             None => {}
             Some(Ok(())) => {
                 self.main = Main::Alive { run, pid };
+                // Told heartbeats put looks off for ever.
+                let may_never_look = self.looker.is_none() || self.messages.is_some();
+                self.renewal = may_never_look.then(|| self.now() + SESSION_BEGINS);
                 self.events.push_back(Event::Started { run, pid: raw(pid).unsigned_abs() });
             }
             Some(Err(failure)) => {
@@ -276,11 +290,15 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
                 if answer.observation != Observation::Unchanged {
                     self.examiner.found();
                     // It costs no wake-up now, and delays no decision.
-                    self.mark.into_iter().for_each(|mark| self.tree.renew(mark));
+                    self.renew_marks();
                 }
                 self.events.push_back(Event::Observed { run, observation: answer.observation });
             }
         }
+    }
+
+    fn renew_marks(&self) {
+        self.mark.into_iter().for_each(|mark| self.tree.renew(mark));
     }
 
     fn take_signals(&mut self) {

@@ -7,7 +7,8 @@
 //!
 //! Programs that begin a session for another user, such as su(1), set all limits anew, the mark among them:
 //! pam_limits(8). So what became an orphan together with the guard and has the variables of the command is killed too,
-//! and with each look that finds a heartbeat the supervisor renews marks that were lost.
+//! and with each look that finds a heartbeat the supervisor renews marks that were lost, and a second after a start where
+//! perhaps nobody looks.
 
 use crate::linux::{self, Closing};
 use crate::mark::Mark;

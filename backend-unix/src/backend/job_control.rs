@@ -52,8 +52,11 @@ impl<R: FnMut(UnixNotice)> UnixBackend<R> {
         // Nothing is lost if we cannot be stopped.
         let _ = self.signals.suspend();
         (self.report)(UnixNotice::Resumed);
-        if let (Some(main), Return::Returned(_)) = (main, loan) {
+        if let (Some(main), Return::Returned(interrupt)) = (main, loan) {
             self.terminal.lend(main);
+            if interrupt == Interrupt::Request {
+                self.terminal.request_by_sigint();
+            }
         }
         main.into_iter().for_each(|main| signal_group(raw(main), Number::CONT));
     }

@@ -139,18 +139,21 @@ fn what_has_shed_the_mark_and_lost_its_parents_does_not() {
     nothing_outlives(&["--no-heartbeat"], &script, 2);
 }
 
-/// As in a session of `su -`: no mark, no variables. A look at the heartbeat finds it as long as it has parents.
+/// As in a session of `su -`: no mark, no variables. It is found as long as it has parents: with a heartbeat, and a while
+/// after the start where there are none.
 #[test]
 fn what_has_shed_everything_before_a_look_does_not() {
     let daemon = "(setsid env -i prlimit --rttime=unlimited sh -c 'echo $$ >> pids; echo > up; exec sleep 1000' &)";
     let script = format!("{daemon}; echo $$ >> pids; while :; do echo > heartbeat.txt; sleep 0.05; done");
-    let place = Place::new();
-    let supervised = place.start(&["--timeout", "0.5"], &script);
-    wait_until("both are up", || place.read("pids").lines().count() == 2 && place.path("up").exists());
-    let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
-    wait_until("a look was made", || pids.iter().all(|&pid| is_marked(pid)));
-    supervised.signal("KILL");
-    wait_until("all is gone", || pids.iter().all(|&pid| !is_alive(pid)));
+    for options in [&["--timeout", "0.5"][..], &["--no-heartbeat"], &["--notify", "--timeout", "1000"]] {
+        let place = Place::new();
+        let supervised = place.start(options, &script);
+        wait_until("both are up", || place.read("pids").lines().count() == 2 && place.path("up").exists());
+        let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
+        wait_until("marks are renewed", || pids.iter().all(|&pid| is_marked(pid)));
+        supervised.signal("KILL");
+        wait_until("all is gone", || pids.iter().all(|&pid| !is_alive(pid)));
+    }
 }
 
 /// Where the mark cannot be set, there are still the variables.
