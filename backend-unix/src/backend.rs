@@ -49,7 +49,7 @@ pub struct UnixBackend<R> {
     terminal: Terminal,
     examiner: Examiner,
     tick: Option<Tick>,
-    /// When marks are renewed, where no look will do it.
+    /// When marks are renewed, where perhaps no look will do it.
     renewal: Option<Instant>,
     events: VecDeque<Event>,
     report: R,

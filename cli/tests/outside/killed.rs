@@ -1,6 +1,6 @@
 //! The supervisor is killed by SIGKILL: nothing of its command outlives it.
 
-use crate::support::{Place, Supervised, is_alive, signal, wait_for_file, wait_until};
+use crate::support::{Place, Supervised, children, is_alive, signal, wait_for_file, wait_until};
 
 /// Starts the supervisor on a script that writes pids into the file `pids` and then creates `ready`, kills the
 /// supervisor, and waits for the end of all those processes.
@@ -19,11 +19,6 @@ fn nothing_outlives(options: &[&str], script: &str, count: usize) {
     for pid in children {
         wait_until(&format!("child {pid} is gone"), || !is_alive(pid));
     }
-}
-
-fn children(pid: i32) -> Vec<i32> {
-    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    list.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
 /// Whether a process bears a mark, whosever it is.

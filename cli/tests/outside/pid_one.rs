@@ -1,6 +1,6 @@
 //! As the first process of a container: a PID namespace of its own, with and without privileges.
 
-use crate::support::{Place, Supervised, skipped, wait_for_file};
+use crate::support::{Place, Supervised, children, skipped, wait_for_file};
 use std::process::Command;
 
 /// The ways to become the first process; those that are not to be had here are skipped aloud.
@@ -94,8 +94,8 @@ fn it_hears_signals_from_inside_and_outside() {
         wait_for_file(&place.path("ready"));
         supervised.wait_for_line("passed SIGUSR1 on");
         // The child of unshare is the first process.
-        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", supervised.pid())).unwrap();
-        crate::support::signal(children.trim().parse().unwrap(), "TERM");
+        let [first] = children(supervised.pid())[..] else { panic!("unshare has one child") };
+        crate::support::signal(first, "TERM");
         let end = supervised.end();
         end.assert_code(0);
         assert_eq!(place.read("got"), "usr1\nterm\n", "{}", end.log);

@@ -1,6 +1,6 @@
 //! A system that denies what is taken for granted: descriptors, memory, processes, standard streams, folders.
 
-use crate::support::{End, Place, Supervised, is_alive, now, signal, wait_for_file, wait_until};
+use crate::support::{End, Place, Supervised, children, is_alive, now, signal, wait_for_file, wait_until};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -263,8 +263,7 @@ fn two_thousand_restarts_leave_nothing() {
     // Early, the pipe of a start may have been there still.
     wait_until("no more descriptors are there", || descriptors().len() <= early.0.len());
     assert!(memory() <= early.2 + 64, "{} kB, and {} kB before", memory(), early.2);
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
-    assert_eq!(children.split_whitespace().count(), 2, "the guard and the command");
+    assert_eq!(children(supervised.pid()).len(), 2, "the guard and the command");
     supervised.signal("TERM");
     supervised.end().assert_code(0);
 }

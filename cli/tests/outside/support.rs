@@ -227,6 +227,12 @@ pub fn signal(pid: i32, name: &str) {
     assert!(status.success(), "kill -s {name} {pid}");
 }
 
+/// The children of a process, of its first thread; none of one that is gone.
+pub fn children(pid: i32) -> Vec<i32> {
+    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
 /// Whether there is such a process; one that only waits to be reaped does not count.
 pub fn is_alive(pid: i32) -> bool {
     state(pid).is_some_and(|state| state != 'Z')

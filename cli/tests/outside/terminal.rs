@@ -1,6 +1,6 @@
 //! A person at a real terminal: a shell with job control on a pseudo-terminal, and what is typed there.
 
-use crate::support::{PATIENCE, Place, is_alive, signal, state, wait_for_file, wait_until};
+use crate::support::{PATIENCE, Place, children, is_alive, signal, state, wait_for_file, wait_until};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::File;
@@ -47,9 +47,8 @@ impl Terminal {
 
     /// What the shell waits for.
     fn supervisor(&self) -> i32 {
-        let shell = self.shell.id();
-        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
-        children.trim().parse().unwrap()
+        let [supervisor] = children(self.shell.id().cast_signed())[..] else { panic!("the shell has one child") };
+        supervisor
     }
 
     fn types(&mut self, keys: &str) {
@@ -287,11 +286,8 @@ fn the_terminal_comes_back_from_a_job_of_the_command() {
     terminal.shows("the terminal is lent");
     terminal.types("echo $$ > shell; sleep 1000\r");
     let shell: i32 = wait_for_file(&place.path("shell")).parse().unwrap();
-    wait_until("the job runs", || {
-        let list = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"));
-        list.is_ok_and(|list| !list.trim().is_empty())
-    });
-    crate::support::signal(shell, "KILL");
+    wait_until("the job runs", || !children(shell).is_empty());
+    signal(shell, "KILL");
     // The next run reads the terminal too.
     terminal.shows("the terminal is lent");
     terminal.types("exit 0\r");
