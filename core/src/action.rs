@@ -17,22 +17,23 @@ pub enum Action {
         /// The run on whose behalf.
         run: RunId,
     },
-    /// Send a signal to the run. Its effect is told by `Exited` and `Gone`.
+    /// Send a signal to the run. Its effect is told by `Exited` and `Cleared`.
     Signal {
         /// The run to be signalled.
         run: RunId,
         /// What the signal is for.
-        signal: Signal,
+        purpose: Purpose,
     },
 }
 
-/// What a signal is for; which number that is, and which processes get it, the backend knows.
+/// What a signal is for. The backend knows which number that is, and which processes get it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Signal {
+pub enum Purpose {
     /// Ask to leave: the process group while the main process lives, then whatever it left behind. No process is
     /// asked twice.
     Stop,
-    /// Ask a hung command to leave.
+    /// The first signal to a hung command. Where the policy has no step of its own for that
+    /// ([`OnHang`](crate::OnHang)), it asks the command to leave as `Stop` does.
     Hang,
     /// Kill everything of the run, at once.
     Kill,

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 /// Counts the starts of the command; 1 is the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RunId(pub u64);
 
 impl fmt::Display for RunId {
@@ -16,6 +17,8 @@ impl fmt::Display for RunId {
 
 /// A fact. Those about a run name it, so that a late answer about an earlier run is harmless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Event {
     /// The command runs. `pid` is its process id, passed on to [`Notice::Started`](crate::Notice).
     Started {
@@ -39,7 +42,7 @@ pub enum Event {
         status: ExitStatus,
     },
     /// The main process has ended and nothing that the run started is left.
-    Gone {
+    Cleared {
         /// The run that is over.
         run: RunId,
     },
@@ -51,18 +54,20 @@ pub enum Event {
         observation: Observation,
     },
     /// The command tells something of itself.
-    Told {
+    Message {
         /// The run that does.
         run: RunId,
         /// What it tells.
         message: Message,
     },
     /// The moment named by [`poll_timeout`](crate::Supervisor::poll_timeout) may have come.
-    Elapsed,
+    Timeout,
     /// The supervisor is asked to stop (SIGTERM).
     Stop,
-    /// The supervisor is asked to stop; asked again during a stop, to stop at once (SIGINT).
+    /// The supervisor is asked to stop; asked again a second into a stop, to stop at once (SIGINT).
     Interrupt,
+    /// The supervisor is asked to stop the command and to start it anew, at once and uncounted.
+    Restart,
 }
 
 impl Event {
@@ -72,16 +77,18 @@ impl Event {
             Event::Started { run, .. }
             | Event::StartFailed { run, .. }
             | Event::Exited { run, .. }
-            | Event::Gone { run }
+            | Event::Cleared { run }
             | Event::Observed { run, .. }
-            | Event::Told { run, .. } => Some(run),
-            Event::Elapsed | Event::Stop | Event::Interrupt => None,
+            | Event::Message { run, .. } => Some(run),
+            Event::Timeout | Event::Stop | Event::Interrupt | Event::Restart => None,
         }
     }
 }
 
 /// What a command may tell of itself, after sd_notify(3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Message {
     /// A heartbeat: `WATCHDOG=1`.
     Heartbeat,
@@ -101,6 +108,8 @@ pub enum Message {
 
 /// What a look at the heartbeat found, compared with the look before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Observation {
     /// No heartbeat since the last look.
     Unchanged,
@@ -115,6 +124,8 @@ pub enum Observation {
 
 /// How a process ended. The numbers are the backend's; the machine only asks for success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum ExitStatus {
     /// It exited with this code.
     Code(u8),
@@ -123,6 +134,9 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
+    /// Ended by SIGKILL, whose number is 9 wherever there are signals.
+    pub const KILLED: ExitStatus = ExitStatus::Signal(9);
+
     /// Whether it exited with code 0.
     pub fn is_success(self) -> bool {
         self == ExitStatus::Code(0)
@@ -131,8 +145,10 @@ impl ExitStatus {
 
 /// Why a command could not be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct StartFailure {
     /// What kind of failure it is.
+    #[cfg_attr(feature = "serde", serde(rename = "reason"))]
     pub kind: StartFailureKind,
     /// The system's error number, for the report only.
     pub os_error: i32,
@@ -140,6 +156,8 @@ pub struct StartFailure {
 
 /// The kinds of failure that lead to different decisions or exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum StartFailureKind {
     /// There is no such command.
     NotFound,

@@ -19,7 +19,7 @@
 //!             Action::Start { run, .. } => facts.extend([
 //!                 (Duration::ZERO, Event::Started { run, pid: 1000 }),
 //!                 (Duration::from_secs(1), Event::Exited { run, status: ExitStatus::Code(0) }),
-//!                 (Duration::ZERO, Event::Gone { run }),
+//!                 (Duration::ZERO, Event::Cleared { run }),
 //!             ]),
 //!             Action::Look { .. } | Action::Signal { .. } => {}
 //!         }
@@ -42,23 +42,27 @@ extern crate alloc;
 
 mod action;
 mod driver;
-mod ending;
+mod escalation;
 mod event;
-mod machine;
+mod heartbeat;
 mod notice;
 mod outcome;
+mod phase;
 mod policy;
 pub mod sim;
 mod step;
+mod supervisor;
 mod time;
-mod watch;
 
-pub use action::{Action, Signal};
-pub use driver::{Backend, Report, run};
+pub use action::{Action, Purpose};
+pub use driver::{Backend, Incoming, Report, run};
+pub use escalation::Main;
 pub use event::{Event, ExitStatus, Message, Observation, RunId, StartFailure, StartFailureKind};
-pub use machine::Supervisor;
-pub use notice::{Ending, KillCause, Notice};
+pub use heartbeat::LastBeat;
+pub use notice::{DelayCause, Ending, Evidence, KillCause, Notice};
 pub use outcome::{End, GiveUp, Outcome};
-pub use policy::{Backoff, Jitter, Limit, Policy, Restart, Watchdog};
+pub use phase::Phase;
+pub use policy::{Backoff, Jitter, Limit, OnHang, Policy, Restart, Watchdog};
 pub use step::{List, Step};
+pub use supervisor::Supervisor;
 pub use time::Instant;

@@ -4,6 +4,8 @@ use crate::{ExitStatus, StartFailure};
 
 /// How the supervisor's work ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(tag = "outcome", rename_all = "snake_case"))]
 pub enum Outcome {
     /// The command did what it was started for.
     Finished,
@@ -22,6 +24,8 @@ pub enum Outcome {
 
 /// How a run ended, if nobody asked for its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum End {
     /// Its main process exited or was killed.
     Exited(ExitStatus),
@@ -33,6 +37,8 @@ pub enum End {
 
 /// Why there is no further restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum GiveUp {
     /// The policy never restarts.
     NeverRestarts,

@@ -4,9 +4,12 @@ use core::time::Duration;
 
 /// The rules of one supervisor, fixed for its life.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Policy {
     /// Whether silence counts as a hang, and how long it may last.
     pub watchdog: Watchdog,
+    /// What comes before a hung command is asked to leave.
+    pub on_hang: OnHang,
     /// The wait between asking a run to leave and killing it.
     pub grace_period: Duration,
     /// Which ends of a run are followed by a restart.
@@ -23,6 +26,7 @@ impl Default for Policy {
     fn default() -> Policy {
         Policy {
             watchdog: Watchdog::On { timeout: Duration::from_secs(20), initial_delay: Duration::ZERO },
+            on_hang: OnHang::Stop,
             grace_period: Duration::from_secs(5),
             restart: Restart::OnFailure,
             max_restarts: Limit::Unlimited,
@@ -34,6 +38,8 @@ impl Default for Policy {
 
 /// Hang detection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Watchdog {
     /// Only the end of the command counts.
     Off,
@@ -46,8 +52,24 @@ pub enum Watchdog {
     },
 }
 
+/// What comes before a hung command is asked to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum OnHang {
+    /// Nothing: it is asked at once.
+    Stop,
+    /// The hang signal, so that it can say what it was doing (a stack dump, a core dump).
+    Signal {
+        /// For so long, before it is asked to leave.
+        grace_period: Duration,
+    },
+}
+
 /// Which ends of a run are followed by a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Restart {
     /// None: the first end is the last.
     Never,
@@ -59,6 +81,8 @@ pub enum Restart {
 
 /// A ceiling for the number of consecutive restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Limit {
     /// There is none.
     Unlimited,
@@ -68,6 +92,7 @@ pub enum Limit {
 
 /// Exponential backoff: `factor * 2^n`, at most `ceiling`, then stretched by `jitter`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Backoff {
     /// The delay before the first restart of a streak.
     pub factor: Duration,
@@ -95,6 +120,7 @@ impl Backoff {
 
 /// Each delay is stretched by a random share of itself, up to a fraction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Jitter {
     /// The largest share, in parts per billion: 0 to 1,000,000,000.
     pub parts_per_billion: u32,

@@ -7,6 +7,7 @@ use core::time::Duration;
 ///
 /// All arithmetic saturates, so that "in 500 million years" is a deadline like any other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Instant(Duration);
 
 impl Instant {

@@ -1,13 +1,11 @@
 //! A backend on virtual time.
 
 use super::{Behaviour, Reaction, Stamps};
-use crate::{Backend, Event, ExitStatus, Instant, Observation, RunId, Signal};
+use crate::{Backend, Event, ExitStatus, Incoming, Instant, Observation, Purpose, RunId};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::convert::Infallible;
 use core::time::Duration;
-
-/// What SIGKILL makes of a process; its number is 9 wherever there are signals.
-const KILLED: ExitStatus = ExitStatus::Signal(9);
 
 /// A simulated world. `behave` says what each run will be like.
 pub struct SimBackend<W> {
@@ -116,7 +114,7 @@ impl<W: FnMut(RunId) -> Behaviour> SimBackend<W> {
             (Change::Gone, Life::Leftover { run, .. } | Life::Gone { run }) => {
                 let run = *run;
                 self.life = Life::Nothing;
-                Some(Event::Gone { run })
+                Some(Event::Cleared { run })
             }
             (Change::Request, _) => self.requests.pop_front().map(|(_, event)| event),
             (Change::Exit | Change::Gone, _) => None,
@@ -134,6 +132,8 @@ enum Change {
 }
 
 impl<W: FnMut(RunId) -> Behaviour> Backend for SimBackend<W> {
+    type Notice = Infallible;
+
     fn now(&self) -> Instant {
         self.now
     }
@@ -153,18 +153,18 @@ impl<W: FnMut(RunId) -> Behaviour> Backend for SimBackend<W> {
         self.answers.push((started, answer));
     }
 
-    fn signal(&mut self, _run: RunId, signal: Signal) {
+    fn signal(&mut self, _run: RunId, purpose: Purpose) {
         let now = self.now;
-        match (&mut self.life, signal) {
-            (Life::Main { exit, started, .. }, Signal::Kill) => *exit = Some((now.max(*started), KILLED)),
-            (Life::Main { exit, behaviour, started, .. }, Signal::Stop | Signal::Hang) => {
+        match (&mut self.life, purpose) {
+            (Life::Main { exit, started, .. }, Purpose::Kill) => *exit = Some((now.max(*started), ExitStatus::KILLED)),
+            (Life::Main { exit, behaviour, started, .. }, Purpose::Stop | Purpose::Hang) => {
                 if let Reaction::LeavesAfter(pause) = behaviour.when_asked {
                     let asked = (now.max(*started) + pause, ExitStatus::Code(0));
                     *exit = Some(exit.filter(|own| own.0 <= asked.0).unwrap_or(asked));
                 }
             }
-            (Life::Leftover { leaves, .. }, Signal::Kill) => *leaves = Departure::At(now),
-            (Life::Leftover { leaves, when_asked, .. }, Signal::Stop | Signal::Hang) => {
+            (Life::Leftover { leaves, .. }, Purpose::Kill) => *leaves = Departure::At(now),
+            (Life::Leftover { leaves, when_asked, .. }, Purpose::Stop | Purpose::Hang) => {
                 if let Reaction::LeavesAfter(pause) = when_asked {
                     *leaves = Departure::At(now + *pause);
                 }
@@ -193,17 +193,17 @@ impl<W: FnMut(RunId) -> Behaviour> Backend for SimBackend<W> {
 
     /// # Panics
     /// If nothing would ever happen again.
-    fn wait(&mut self, until: Option<Instant>) -> Event {
+    fn wait(&mut self, until: Option<Instant>) -> Incoming<Infallible> {
         self.events += 1;
         loop {
             let next = self.next_change().filter(|(at, _)| until.is_none_or(|until| *at <= until));
             let Some((at, change)) = next else {
                 self.advance(until.expect("something will happen, or a deadline comes"));
-                return Event::Elapsed;
+                return Incoming::Event(Event::Timeout);
             };
             self.advance(at);
             if let Some(event) = self.apply(change) {
-                return event;
+                return Incoming::Event(event);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Where the time went: an account of a supervised life, kept from its notices.
 
-use crate::{Ending, Instant, Notice};
+use crate::{Ending, Evidence, Instant, Notice};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -85,14 +85,14 @@ impl Ledger {
                 self.failed_starts += u64::from(matches!(notice, Notice::StartFailed { .. }));
                 self.begun(at);
             }
-            Notice::Hung { silence, .. } => {
+            Notice::Hung { evidence: Evidence::Silence { silence }, .. } => {
                 self.hangs += 1;
                 let up = (at - self.end()).saturating_sub(silence);
                 self.close(self.end() + up, Phase::Up);
                 self.close(at, Phase::Silent);
                 self.now = Now::Ending;
             }
-            Notice::HangReported { .. } => {
+            Notice::Hung { evidence: Evidence::Report {}, .. } => {
                 self.hangs += 1;
                 self.close(at, Phase::Up);
                 self.now = Now::Ending;
@@ -102,7 +102,7 @@ impl Ledger {
                 self.close(at, Phase::Up);
                 self.now = Now::Ending;
             }
-            Notice::Stopping { .. } => {
+            Notice::Stopping { .. } | Notice::Restarting { .. } => {
                 self.close_backoff();
                 self.close(at, if self.now == Now::Up { Phase::Up } else { Phase::Starting });
                 self.now = Now::Ending;
@@ -120,10 +120,11 @@ impl Ledger {
                 self.close(at, if waiting { Phase::BackingOff } else { Phase::Ending });
                 self.now = Now::Over;
             }
-            Notice::FirstHeartbeat { .. }
-            | Notice::Heartbeat { .. }
+            Notice::Heartbeat { .. }
             | Notice::Delayed { .. }
+            | Notice::HangGraceOver { .. }
             | Notice::StoppingInstead { .. }
+            | Notice::RestartingInstead { .. }
             | Notice::Exited { ending: Ending::Asked | Ending::Killed, .. }
             | Notice::Ready { .. }
             | Notice::Leaving { .. }

@@ -1,18 +1,14 @@
 //! What a hung tree was doing: taken from `/proc` before its first signal.
 
-use crate::linux::read_proc;
 use crate::notice::Named;
-use crate::process::Process;
-use crate::tree::Tree;
-use rustix::param::clock_ticks_per_second;
-use rustix::time::{ClockId, clock_gettime};
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One process of a hung tree.
 #[derive(Clone, Debug)]
-pub struct Examined {
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct ProcessSnapshot {
     /// Which.
+    #[cfg_attr(feature = "serde", serde(flatten))]
     pub process: Named,
     /// Its parent.
     pub parent: i32,
@@ -20,13 +16,32 @@ pub struct Examined {
     pub state: char,
     /// The function of the kernel in which its first thread waits, empty if it does not, or may not be known:
     /// proc_pid_wchan(5).
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "String::is_empty"))]
     pub waits_in: String,
     /// How much CPU it used ...
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::notice::in_seconds"))]
     pub cpu: Duration,
-    /// ... in so long a time: since a look last found a heartbeat, or since it was started.
+    /// ... in so long a time, which covers the whole silence.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::notice::in_seconds"))]
     pub over: Duration,
     /// How many it has.
     pub threads: u32,
+    /// The debugger that traces it, if one does.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub tracer: Option<i32>,
+}
+
+/// The processes of a very large tree that are not told one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Rest {
+    /// How many there are.
+    pub processes: usize,
+    /// How many of them run or want to: state R.
+    pub running: usize,
+    /// How much CPU all of them used.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::notice::in_seconds"))]
+    pub cpu: Duration,
 }
 
 /// How much CPU each process had used when a look was made.

@@ -3,47 +3,47 @@
 use crate::{Instant, Notice, Observation, RunId};
 use core::time::Duration;
 
-/// A look later than this shows that the supervisor itself could not run.
+/// A look later than this was held up: silence meanwhile may be the fault of whoever held it up.
 const LATE: Duration = Duration::from_millis(100);
 
 /// What the machine knows of the heartbeat of the current run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Watch {
-    /// Nobody looks.
+    /// There are no looks.
     Off,
-    /// The next look is due at the deadline of the pulse.
-    Armed(Pulse),
-    /// A look was asked for and its answer is awaited; the pulse is what was known before it.
-    Looking(Pulse),
+    /// The next look is due at the deadline of the heartbeat.
+    Armed(Heartbeat),
+    /// A look was ordered at `since` and its answer is awaited; the heartbeat is what was known before it.
+    Looking { heartbeat: Heartbeat, since: Instant },
 }
 
 impl Watch {
-    /// What is known of the heartbeat, if anybody looks.
-    pub fn pulse(self) -> Option<Pulse> {
+    /// What is known of the heartbeat, if there are looks.
+    pub fn heartbeat(self) -> Option<Heartbeat> {
         match self {
             Watch::Off => None,
-            Watch::Armed(pulse) | Watch::Looking(pulse) => Some(pulse),
+            Watch::Armed(heartbeat) | Watch::Looking { heartbeat, .. } => Some(heartbeat),
         }
     }
 
-    /// The same watch with another pulse.
-    pub fn with(self, pulse: Pulse) -> Watch {
+    /// The same watch with another heartbeat.
+    pub fn with(self, heartbeat: Heartbeat) -> Watch {
         match self {
             Watch::Off => Watch::Off,
-            Watch::Armed(_) => Watch::Armed(pulse),
-            Watch::Looking(_) => Watch::Looking(pulse),
+            Watch::Armed(_) => Watch::Armed(heartbeat),
+            Watch::Looking { since, .. } => Watch::Looking { heartbeat, since },
         }
     }
 }
 
-/// The last sign of life and how long it lasts.
+/// The last sign of life of a run, and when silence since then will be too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Pulse {
+pub(crate) struct Heartbeat {
     timeout: Duration,
     /// Silence before this moment does not count: the start plus the initial delay, or what the command told.
     counted_from: Instant,
     start_up: StartUp,
-    sign: Sign,
+    last_beat: LastBeat,
     deadline: Deadline,
 }
 
@@ -54,13 +54,22 @@ enum StartUp {
     Over,
 }
 
-/// The last sign of life.
+/// The last sign of life of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Sign {
+pub enum LastBeat {
     /// The start itself, no heartbeat yet.
     Start(Instant),
     /// The last heartbeat known.
     Heartbeat(Instant),
+}
+
+impl LastBeat {
+    /// When it was.
+    pub fn at(self) -> Instant {
+        match self {
+            LastBeat::Start(at) | LastBeat::Heartbeat(at) => at,
+        }
+    }
 }
 
 /// When silence is too long.
@@ -69,49 +78,43 @@ enum Deadline {
     /// One timeout after silence began to count.
     Regular(Instant),
     /// Moved, once in a silence, because the look came late.
-    Extended(Instant),
+    Moved(Instant),
 }
 
 /// What an answered look means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// There was a heartbeat.
-    Alive(Pulse),
+    Alive(Heartbeat),
     /// No heartbeat, but the command has told something meanwhile, so that its time is not over.
     NotDue,
     /// No heartbeat, but the look came so late that the deadline moves.
-    Extended { pulse: Pulse, late: Duration, extension: Duration },
+    Forgiven { heartbeat: Heartbeat, late: Duration, extension: Duration },
     /// Silent for too long.
     Hung,
 }
 
-impl Pulse {
-    /// The pulse of a run begun at `started`, of which no heartbeat is known yet.
-    pub fn started(started: Instant, timeout: Duration, initial_delay: Duration) -> Pulse {
+impl Heartbeat {
+    /// The heartbeat of a run begun at `started`, of which no heartbeat is known yet.
+    pub fn started(started: Instant, timeout: Duration, initial_delay: Duration) -> Heartbeat {
         let counted_from = started + initial_delay;
         let deadline = Deadline::Regular(counted_from + timeout);
-        Pulse { timeout, counted_from, start_up: StartUp::UnderWay, sign: Sign::Start(started), deadline }
+        Heartbeat { timeout, counted_from, start_up: StartUp::UnderWay, last_beat: LastBeat::Start(started), deadline }
     }
 
     pub fn deadline(&self) -> Instant {
         match self.deadline {
-            Deadline::Regular(at) | Deadline::Extended(at) => at,
+            Deadline::Regular(at) | Deadline::Moved(at) => at,
         }
     }
 
-    /// The moment of the last heartbeat, or of the start if there was none.
-    pub fn last_sign(&self) -> Instant {
-        match self.sign {
-            Sign::Start(at) | Sign::Heartbeat(at) => at,
-        }
+    pub fn last_beat(&self) -> LastBeat {
+        self.last_beat
     }
 
     /// The story of the next heartbeat, which was made so long ago.
-    pub fn notice_of_heartbeat(&self, run: RunId, ago: Duration) -> Notice {
-        match self.sign {
-            Sign::Start(_) => Notice::FirstHeartbeat { run, ago },
-            Sign::Heartbeat(_) => Notice::Heartbeat { run, ago },
-        }
+    pub fn notice_of_next(&self, run: RunId, pid: u32, ago: Duration) -> Notice {
+        Notice::Heartbeat { run, pid, first: matches!(self.last_beat, LastBeat::Start(_)), ago }
     }
 
     /// The verdict on a look that was answered at `now`.
@@ -126,43 +129,43 @@ impl Pulse {
             (Observation::Unchanged, Deadline::Regular(due)) if now - due > LATE => {
                 let late = now - due;
                 let extension = late.min(self.timeout);
-                let pulse = Pulse { deadline: Deadline::Extended(now + extension), ..self };
-                Verdict::Extended { pulse, late, extension }
+                let heartbeat = Heartbeat { deadline: Deadline::Moved(now + extension), ..self };
+                Verdict::Forgiven { heartbeat, late, extension }
             }
             (Observation::Unchanged, _) => Verdict::Hung,
         }
     }
 
     /// A heartbeat is never older than the last one, whatever a clock says.
-    pub fn beaten(self, at: Instant) -> Pulse {
-        Pulse { sign: Sign::Heartbeat(at.max(self.last_sign())), ..self }.rearmed()
+    pub fn beaten(self, at: Instant) -> Heartbeat {
+        Heartbeat { last_beat: LastBeat::Heartbeat(at.max(self.last_beat.at())), ..self }.rearmed()
     }
 
     /// The start-up is over, and with it any initial delay.
-    pub fn ready(self, now: Instant) -> Pulse {
+    pub fn ready(self, now: Instant) -> Heartbeat {
         match self.start_up {
-            StartUp::UnderWay => Pulse { start_up: StartUp::Over, counted_from: now, ..self }.rearmed(),
+            StartUp::UnderWay => Heartbeat { start_up: StartUp::Over, counted_from: now, ..self }.rearmed(),
             StartUp::Over => self,
         }
     }
 
     /// Another timeout, and silence counts anew. A start-up goes on.
-    pub fn with_timeout(self, timeout: Duration, now: Instant) -> Pulse {
-        Pulse { timeout, counted_from: self.counted_from.max(now), ..self }.rearmed()
+    pub fn with_timeout(self, timeout: Duration, now: Instant) -> Heartbeat {
+        Heartbeat { timeout, counted_from: self.counted_from.max(now), ..self }.rearmed()
     }
 
-    /// The pulse of a command that needs more time to start up; none if it has started up.
-    pub fn extended(self, until: Instant) -> Option<Pulse> {
-        match (self.start_up, self.sign) {
-            (StartUp::UnderWay, Sign::Start(_)) => {
-                Some(Pulse { counted_from: self.counted_from.max(until), ..self }.rearmed())
+    /// The heartbeat of a command that needs more time to start up; none if it has started up.
+    pub fn extended(self, until: Instant) -> Option<Heartbeat> {
+        match (self.start_up, self.last_beat) {
+            (StartUp::UnderWay, LastBeat::Start(_)) => {
+                Some(Heartbeat { counted_from: self.counted_from.max(until), ..self }.rearmed())
             }
-            (StartUp::Over, _) | (_, Sign::Heartbeat(_)) => None,
+            (StartUp::Over, _) | (_, LastBeat::Heartbeat(_)) => None,
         }
     }
 
-    fn rearmed(self) -> Pulse {
-        let deadline = Deadline::Regular(self.last_sign().max(self.counted_from) + self.timeout);
-        Pulse { deadline, ..self }
+    fn rearmed(self) -> Heartbeat {
+        let deadline = Deadline::Regular(self.last_beat.at().max(self.counted_from) + self.timeout);
+        Heartbeat { deadline, ..self }
     }
 }

@@ -1,12 +1,16 @@
-//! Work that may wait for others, such as a file system or a service manager, done by a thread of its own, so that whoever
+//! Work that may wait for others, such as a file system or a service manager, done by a thread of its own, so that who
 //! orders it does not wait.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
-/// Items on their way to the one that takes them.
-pub struct Outbox<T> {
+/// More than such work needs. The pages that are not used cost nothing.
+const STACK: usize = 128 * 1024;
+
+/// A thread and the bounded queue before it. The thread starts with the first item.
+pub struct Worker<T> {
     shared: Arc<Shared<T>>,
     name: &'static str,
     room: usize,
@@ -20,23 +24,23 @@ struct Shared<T> {
 
 struct Desk<T> {
     waiting: VecDeque<T>,
-    worker: Worker,
+    thread: Thread,
 }
 
 #[derive(PartialEq)]
-enum Worker {
-    /// No thread could be had yet.
+enum Thread {
+    /// None was needed yet, or none could be had.
     Missing,
     Idle,
     Busy,
 }
 
-impl<T: Send + 'static> Outbox<T> {
+impl<T: Send + 'static> Worker<T> {
     /// A thread of this name takes them, one after another. At most `room` wait.
-    pub fn new(name: &'static str, room: usize, take: impl FnMut(T) + Send + 'static) -> Outbox<T> {
-        let desk = Mutex::new(Desk { waiting: VecDeque::new(), worker: Worker::Missing });
+    pub fn new(name: &'static str, room: usize, take: impl FnMut(T) + Send + 'static) -> Worker<T> {
+        let desk = Mutex::new(Desk { waiting: VecDeque::new(), thread: Thread::Missing });
         let shared = Shared { desk, changed: Condvar::new(), take: Mutex::new(Box::new(take)) };
-        Outbox { shared: Arc::new(shared), name, room }
+        Worker { shared: Arc::new(shared), name, room }
     }
 
     /// Adds an item. Where there is no room, the oldest is dropped.
@@ -64,10 +68,10 @@ impl<T: Send + 'static> Outbox<T> {
     /// The thread is started with the first item; where none is to be had, items wait for the next attempt.
     fn add(&self, mut desk: MutexGuard<'_, Desk<T>>, item: T) {
         desk.waiting.push_back(item);
-        if desk.worker == Worker::Missing {
+        if desk.thread == Thread::Missing {
             let shared = Arc::clone(&self.shared);
-            let work = std::thread::Builder::new().name(self.name.to_owned()).spawn(move || shared.work());
-            desk.worker = if work.is_ok() { Worker::Busy } else { Worker::Missing };
+            let work = spawn(self.name, move || shared.work());
+            desk.thread = if work.is_ok() { Thread::Busy } else { Thread::Missing };
         }
         self.shared.changed.notify_all();
     }
@@ -80,7 +84,7 @@ impl<T: Send + 'static> Outbox<T> {
 
     /// Where no thread could be had, takes here what waits, for as long as that `may` be done.
     pub fn take_here(&self, may: impl Fn() -> bool) {
-        if lock(&self.shared.desk).worker != Worker::Missing {
+        if lock(&self.shared.desk).thread != Thread::Missing {
             return;
         }
         // A thread may have been had just now after all; it keeps that for ever.
@@ -93,10 +97,10 @@ impl<T: Send + 'static> Outbox<T> {
 
     /// Waits until all is taken, but no longer than that.
     pub fn flush(&self, patience: Duration) {
-        let is_busy = |desk: &mut Desk<T>| match desk.worker {
-            Worker::Missing => false,
-            Worker::Idle => !desk.waiting.is_empty(),
-            Worker::Busy => true,
+        let is_busy = |desk: &mut Desk<T>| match desk.thread {
+            Thread::Missing => false,
+            Thread::Idle => !desk.waiting.is_empty(),
+            Thread::Busy => true,
         };
         drop(self.shared.changed.wait_timeout_while(lock(&self.shared.desk), patience, is_busy));
     }
@@ -112,16 +116,40 @@ impl<T> Shared<T> {
 
     fn next(&self) -> T {
         let mut desk = lock(&self.desk);
-        desk.worker = Worker::Idle;
+        desk.thread = Thread::Idle;
         self.changed.notify_all();
         loop {
             if let Some(item) = desk.waiting.pop_front() {
-                desk.worker = Worker::Busy;
+                desk.thread = Thread::Busy;
                 return item;
             }
             desk = self.changed.wait(desk).unwrap_or_else(PoisonError::into_inner);
         }
     }
+}
+
+/// What `work` comes to, unless that takes too long. A thread of its own does it, and goes on then. Where none can be
+/// had, it is done here, however long it takes.
+///
+/// # Errors
+/// Those of `work`, and `TimedOut`.
+pub fn within<T: Send + 'static>(
+    patience: Duration,
+    work: impl Fn() -> io::Result<T> + Send + Sync + 'static,
+) -> io::Result<T> {
+    let work: Arc<dyn Fn() -> io::Result<T> + Send + Sync> = Arc::new(work);
+    let here = Arc::clone(&work);
+    let (sender, answers) = mpsc::channel();
+    // What comes late is not wanted any more.
+    let there = move || sender.send(work()).unwrap_or_default();
+    match spawn("question", there) {
+        Ok(()) => answers.recv_timeout(patience).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+        Err(_) => here(),
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(work).map(drop)
 }
 
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -131,25 +159,44 @@ fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Barrier;
     use std::sync::mpsc::{channel, sync_channel};
 
     #[test]
     fn items_are_taken_in_order_and_the_oldest_are_dropped() {
         let (go, gate) = sync_channel(0);
         let (sender, taken) = channel();
-        let outbox = Outbox::new("test", 2, move |number| {
+        let worker = Worker::new("test", 2, move |number| {
             gate.recv().unwrap();
             sender.send(number).unwrap();
         });
-        outbox.put(1);
+        worker.put(1);
         // The first one is under way, wherever its thread is held up, before the others come.
-        while !lock(&outbox.shared.desk).waiting.is_empty() {
+        while !lock(&worker.shared.desk).waiting.is_empty() {
             std::thread::yield_now();
         }
-        (2..=5).for_each(|number| outbox.put(number));
-        outbox.flush(Duration::ZERO);
+        (2..=5).for_each(|number| worker.put(number));
+        worker.flush(Duration::ZERO);
         (0..3).for_each(|_| go.send(()).unwrap());
-        outbox.flush(Duration::from_secs(60));
+        worker.flush(Duration::from_secs(60));
         assert_eq!(taken.try_iter().collect::<Vec<_>>(), [1, 4, 5]);
+    }
+
+    #[test]
+    fn an_answer_is_handed_on() {
+        within(Duration::from_secs(60), || Ok(())).unwrap();
+        let error = within(Duration::from_secs(60), || Err(io::ErrorKind::NotADirectory.into())).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
+    }
+
+    #[test]
+    fn no_answer_is_not_waited_for() {
+        let gate = Arc::new(Barrier::new(2));
+        let never = Arc::clone(&gate);
+        let wait = move || {
+            never.wait();
+            Ok(())
+        };
+        assert_eq!(within(Duration::from_millis(1), wait).unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

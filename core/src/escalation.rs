@@ -1,0 +1,93 @@
+//! How a run is brought to its end: why, and how far the escalation has come.
+
+use crate::{Ending, ExitStatus, Instant, Purpose};
+
+/// Why a run ends. It only grows: a stop outranks a restart, a restart a hang, and a hang an exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Reason {
+    Exit(ExitStatus),
+    Hang(Main),
+    Restart(Main),
+    Stop { main: Main, since: Instant },
+}
+
+/// The main process of an ending run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Main {
+    /// Its start was ordered and its result is awaited.
+    Unborn,
+    /// It lives; this is its process id.
+    Alive(u32),
+    /// It left by itself, or because it was asked to.
+    Left,
+    /// It was killed by our SIGKILL.
+    Killed,
+}
+
+impl Main {
+    /// Its process id; 0 where it does not live.
+    pub(crate) fn pid(self) -> u32 {
+        match self {
+            Main::Alive(pid) => pid,
+            Main::Unborn | Main::Left | Main::Killed => 0,
+        }
+    }
+}
+
+/// The steps that lead to the end of a run. One escalation serves hangs, stops, restarts and leftovers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Escalation {
+    /// Got the hang signal; asked to leave at this moment.
+    HangSignal { stop_at: Instant },
+    /// Asked to leave; killed at this moment.
+    Stop { kill_at: Instant },
+    /// Killed since then; once more at `again_at`, should anything survive.
+    Kill { since: Instant, again_at: Instant },
+}
+
+impl Reason {
+    pub fn main(self) -> Main {
+        match self {
+            Reason::Exit(_) => Main::Left,
+            Reason::Hang(main) | Reason::Restart(main) | Reason::Stop { main, .. } => main,
+        }
+    }
+
+    pub fn with_main(self, main: Main) -> Reason {
+        match self {
+            Reason::Exit(status) => Reason::Exit(status),
+            Reason::Hang(_) => Reason::Hang(main),
+            Reason::Restart(_) => Reason::Restart(main),
+            Reason::Stop { since, .. } => Reason::Stop { main, since },
+        }
+    }
+}
+
+impl Escalation {
+    /// The moment of its next step.
+    pub fn due(self) -> Instant {
+        match self {
+            Escalation::HangSignal { stop_at } => stop_at,
+            Escalation::Stop { kill_at } => kill_at,
+            Escalation::Kill { again_at, .. } => again_at,
+        }
+    }
+
+    /// What a main process that ended in this step did. Only one that was ended by SIGKILL itself was killed: another
+    /// left by itself, be it at the last moment.
+    pub fn effect(self, status: ExitStatus) -> (Main, Ending) {
+        match self {
+            Escalation::Kill { .. } if status == ExitStatus::KILLED => (Main::Killed, Ending::Killed),
+            Escalation::HangSignal { .. } | Escalation::Stop { .. } | Escalation::Kill { .. } => {
+                (Main::Left, Ending::Asked)
+            }
+        }
+    }
+
+    pub fn purpose_for_leftovers(self) -> Purpose {
+        match self {
+            Escalation::HangSignal { .. } | Escalation::Stop { .. } => Purpose::Stop,
+            Escalation::Kill { .. } => Purpose::Kill,
+        }
+    }
+}
