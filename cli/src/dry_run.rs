@@ -2,16 +2,19 @@
 
 use crate::exit_code;
 use crate::options::Settings;
-use crate::words::{Reason, Seconds, Status};
+use crate::report::display::{Counted, Reason, Seconds, Status};
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::Duration;
+use supervisor_backend_unix::Config;
 use supervisor_core::sim::{Behaviour, SimBackend};
-use supervisor_core::{Action, Backend, Ending, ExitStatus, Notice, Outcome, Policy, Supervisor, Watchdog};
+use supervisor_core::{
+    Action, Backend, Ending, ExitStatus, Incoming, Notice, OnHang, Outcome, Policy, Supervisor, Watchdog,
+};
 
 /// Starts that are shown, beside the last one; more tell nothing new.
 const SHOWN: u64 = 10;
-/// Starts that are played. Whatever goes on after so many does so for ever, or for so long that nobody waits for it.
+/// Starts that are played. Whatever goes on after so many does so for ever, or for longer than a person waits.
 const MOST_STARTS: u64 = 100_000;
 
 /// Two timelines. In colour only on a terminal, and not where `NO_COLOR` is set: <https://no-color.org>.
@@ -26,18 +29,25 @@ pub fn text(settings: &Settings) -> String {
     text += &format!("\n{}\n", ink.heading("a command that hangs at once, and leaves when it is asked"));
     match policy.watchdog {
         Watchdog::On { .. } => play(policy, Behaviour::SILENT, ink, &mut text),
-        Watchdog::Off => text += "  nobody notices: --no-heartbeat\n",
+        Watchdog::Off => text += "  no hang is found: --no-heartbeat\n",
     }
-    let signals = if backend.hang_signal == backend.stop_signal {
-        format!("{} asks it to leave", backend.stop_signal)
-    } else {
-        format!("{} asks it to leave, {} if it hangs", backend.stop_signal, backend.hang_signal)
-    };
-    let _ = writeln!(text, "\n{signals}; SIGKILL follows after {}", Seconds(policy.grace_period));
+    let _ = writeln!(text, "\n{}", escalation(policy, backend));
     if policy.backoff.ceiling.is_none() && policy.backoff.factor > Duration::ZERO {
         text += "the delay doubles without a ceiling; --max-backoff would set one\n";
     }
     text
+}
+
+/// The signals, and the time between them.
+fn escalation(policy: &Policy, backend: &Config) -> String {
+    let (stop, hang) = (backend.stop_signal, backend.hang_signal);
+    let words = format!("{stop} asks it to leave, SIGKILL follows after {}", Seconds(policy.grace_period));
+    match policy.on_hang {
+        OnHang::Stop => words,
+        OnHang::Signal { grace_period } => {
+            format!("{words}; if it hangs, {hang} comes first, {} before {stop}", Seconds(grace_period))
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -85,7 +95,23 @@ fn play(policy: &Policy, behaviour: Behaviour, ink: Ink, text: &mut String) {
                     }
                     *text += &format!("{line}\n  {time:>12}  {}\n", end(policy, ink, outcome, starts));
                 }
-                _ => {}
+                Notice::Exited { .. }
+                | Notice::BackingOff { .. }
+                | Notice::StartFailed { .. }
+                | Notice::Heartbeat { .. }
+                | Notice::Delayed { .. }
+                | Notice::HangGraceOver { .. }
+                | Notice::Ready { .. }
+                | Notice::Leaving { .. }
+                | Notice::TimeoutSet { .. }
+                | Notice::Extended { .. }
+                | Notice::StreakEnded { .. }
+                | Notice::Stopping { .. }
+                | Notice::StoppingInstead { .. }
+                | Notice::Restarting { .. }
+                | Notice::RestartingInstead { .. }
+                | Notice::Killing { .. }
+                | Notice::Surviving { .. } => {}
             }
         }
         for action in step.actions {
@@ -99,27 +125,27 @@ fn play(policy: &Policy, behaviour: Behaviour, ink: Ink, text: &mut String) {
                     world.start(run, restarts);
                 }
                 Action::Look { run } => world.look(run),
-                Action::Signal { run, signal } => world.signal(run, signal),
+                Action::Signal { run, purpose } => world.signal(run, purpose),
             }
         }
         if supervisor.outcome().is_some() {
             return;
         }
-        let event = world.wait(supervisor.poll_timeout());
+        let Incoming::Event(event) = world.wait(supervisor.poll_timeout());
         step = supervisor.handle_event(event, world.now());
     }
 }
 
 fn end(policy: &Policy, ink: Ink, outcome: Outcome, starts: u64) -> String {
-    let plural = if starts == 1 { "" } else { "s" };
+    let starts = Counted(usize::try_from(starts).unwrap_or(usize::MAX), "start", "starts");
     let code = exit_code::of(outcome);
     match outcome {
         Outcome::GaveUp { reason, .. } => {
             let reason = Reason(reason, policy.max_restarts);
-            ink.paint("31", &format!("gives up after {starts} start{plural}: {reason}; exit code {code}"))
+            ink.paint("31", &format!("gives up after {starts}: {reason}; exit code {code}"))
         }
         Outcome::Finished | Outcome::Stopped | Outcome::Killed => {
-            format!("finished after {starts} start{plural}: exit code {code}")
+            format!("finished after {starts}: exit code {code}")
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use supervisor_core::{End, ExitStatus, Outcome, StartFailureKind};
 
+/// A health check finds that it is not well.
+pub const UNHEALTHY: u8 = 1;
 /// Wrong usage.
 pub const USAGE: u8 = 2;
 /// The last run hung.

@@ -1,33 +1,24 @@
 //! What the `supervisor` program is made of: its options, its log, its exit codes. `cargo xtask` reads the same
-//! options.
+//! options, and logs.
 
+mod claims;
 mod dry_run;
 mod exit_code;
-pub mod help;
-mod logging;
-mod manager;
-mod metrics;
+mod healthcheck;
+pub mod journal;
 mod options;
-mod outbox;
 mod patience;
-mod publish;
-mod record;
 mod report;
 mod sinks;
-mod status;
-pub mod trace;
-mod values;
-pub mod words;
 
-pub use options::parser;
+pub use options::{help, parser};
+pub use report::display;
+
 use options::{Request, Settings};
-use report::{Reporter, Shared};
-use sinks::Sinks;
-use std::cell::RefCell;
+use report::{Reporter, Troubles};
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
-use std::rc::Rc;
 use supervisor_backend_unix::{Signals, UnixBackend};
 use supervisor_core::Policy;
 
@@ -39,8 +30,12 @@ pub fn main() -> ExitCode {
         Err(error) => return refuse(exit_code::CANNOT_WORK, &format!("cannot take over signals: {error}")),
     };
     match options::read(std::env::args_os(), std::env::vars_os()) {
-        Ok(Request::Show(text)) => show(&text),
-        Ok(Request::DryRun(settings)) => show(&dry_run::text(&settings)),
+        Ok(Request::Show(text)) => show(&text, ExitCode::SUCCESS),
+        Ok(Request::DryRun(settings)) => show(&dry_run::text(&settings), ExitCode::SUCCESS),
+        Ok(Request::Healthcheck(file)) => match healthcheck::check(&file) {
+            Ok(line) => show(&(line + "\n"), ExitCode::SUCCESS),
+            Err(line) => show(&(line + "\n"), ExitCode::from(exit_code::UNHEALTHY)),
+        },
         Ok(Request::Supervise(settings)) => {
             supervise(*settings, signals).unwrap_or_else(|message| refuse(exit_code::CANNOT_WORK, &message))
         }
@@ -48,10 +43,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn show(text: &str) -> ExitCode {
-    // Whoever closed standard output does not want to read it.
+fn show(text: &str, code: ExitCode) -> ExitCode {
+    // A reader that has closed standard output does not want to read it.
     let _ = std::io::stdout().write_all(text.as_bytes());
-    ExitCode::SUCCESS
+    code
 }
 
 /// The policy that options of `supervisor` ask for, those in the environment included.
@@ -67,27 +62,31 @@ pub fn policy(options: impl IntoIterator<Item = OsString>) -> Result<Policy, Str
             Err(format!("{} is not an option", settings.backend.command.program.display()))
         }
         Ok(Request::DryRun(_)) => Err("--dry-run: leave it out".to_owned()),
+        Ok(Request::Healthcheck(_)) => Err("--healthcheck: leave it out".to_owned()),
         Ok(Request::Show(text)) => Err(text),
         Err(refusal) => Err(refusal.message),
     }
 }
 
-/// Says why nothing is supervised. The exit code tells it too, should nobody read standard error.
+/// Says why nothing is supervised. The exit code tells it too, where standard error is not read.
 fn refuse(code: u8, message: &str) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "supervisor: {message}");
     ExitCode::from(code)
 }
 
 fn supervise(settings: Settings, signals: Signals) -> Result<ExitCode, String> {
-    let cannot_work = |error: std::io::Error| format!("cannot work: {error}");
-    let log = logging::start(settings.verbosity, settings.format);
-    let reporter = Shared(Rc::new(RefCell::new(Reporter::new(&settings, Sinks::begin(&settings, log)?))));
+    let (troubles, received) = Troubles::channel();
+    let _claims = claims::take(&settings, &troubles);
+    let mut reporter = Reporter::new(&settings, sinks::open(&settings, &troubles)?, received);
+    settings.hints.iter().for_each(|hint| troubles.tell(hint.about, hint.words.clone(), hint.words.clone()));
+    reporter.begin(&settings);
     let Settings { policy, backend, .. } = settings;
-    let of_backend = reporter.clone();
-    let mut backend = UnixBackend::new(backend, signals, move |notice| of_backend.0.borrow_mut().backend(&notice))
-        .map_err(cannot_work)?;
-    let outcome = supervisor_core::run(policy, &mut backend, reporter.clone());
-    backend.finish();
-    reporter.0.borrow().flush();
+    let grace_period = policy.grace_period;
+    let mut backend = UnixBackend::new(backend, signals).map_err(|error| format!("cannot work: {error}"))?;
+    let outcome = supervisor_core::run(policy, &mut backend, &mut reporter);
+    reporter.flush();
+    // Hooks have one grace period more.
+    backend.finish(grace_period, |notice| reporter.late(notice));
+    reporter.flush();
     Ok(ExitCode::from(exit_code::of(outcome)))
 }

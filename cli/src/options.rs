@@ -1,14 +1,20 @@
 //! The command line and the environment, as settings.
 
+mod duration;
+mod files;
+pub mod help;
+mod hints;
+mod programs;
 mod settings;
+mod values;
 
-pub use settings::{PublishedFile, Settings};
+pub use files::{FileForm, StateFileSettings};
+pub use hints::Hint;
+pub use settings::Settings;
 
 use crate::exit_code;
-use crate::help;
-use crate::logging::Format;
-use crate::values;
-use crate::words::Harmless;
+use crate::report::display::Escaped;
+use crate::sinks::Format;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
@@ -16,7 +22,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
-use supervisor_backend_unix::Signal;
+use supervisor_backend_unix::{Signal, StopTarget};
 use supervisor_core::{Limit, Restart};
 
 /// Keeps a command alive: restarts it when it fails, is killed or hangs, and leaves nothing of it behind.
@@ -32,13 +38,13 @@ use supervisor_core::{Limit, Restart};
 )]
 struct Options {
     /// Longest silence of the heartbeat file before the command counts as hung
-    #[arg(long, value_name = "SECONDS", default_value = "20", help_heading = HEALTH)]
-    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::seconds_above_zero))]
+    #[arg(long, value_name = "DURATION", default_value = "20", help_heading = HEALTH)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(duration::duration_above_zero))]
     timeout: Duration,
 
     /// No silence is counted before this long after each start
-    #[arg(long, value_name = "SECONDS", default_value = "0", help_heading = HEALTH)]
-    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::seconds))]
+    #[arg(long, value_name = "DURATION", default_value = "0", help_heading = HEALTH)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(duration::duration))]
     initial_check_delay: Duration,
 
     /// The file that the command touches while it is well
@@ -53,20 +59,49 @@ struct Options {
     #[arg(long, action = ArgAction::SetTrue, value_parser = OsStringValueParser::new().try_map(values::switch), help_heading = HEALTH)]
     notify: bool,
 
+    /// Run again and again beside the command; each success is a heartbeat
+    #[arg(long, value_name = "COMMAND_LINE", help_heading = HEALTH)]
+    probe: Option<OsString>,
+
+    /// Time from the end of one probe to the start of the next [default: a third of the timeout]
+    #[arg(long, value_name = "DURATION", help_heading = HEALTH)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(duration::duration_above_zero))]
+    probe_interval: Option<Duration>,
+
     /// Wait between asking the command to leave and killing it
-    #[arg(long, value_name = "SECONDS", default_value = "5", help_heading = STOPPING)]
-    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::seconds))]
+    #[arg(long, value_name = "DURATION", default_value = "5", help_heading = STOPPING)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(duration::duration))]
     grace_period: Duration,
 
     /// What asks the command to leave
     #[arg(long, value_name = "SIGNAL", default_value = "TERM", help_heading = STOPPING)]
-    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::signal))]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::signal_to_command))]
     stop_signal: Signal,
 
-    /// What a hung command gets instead, such as QUIT for a stack dump [default: the stop signal]
+    /// Who gets the stop and hang signals: the process group, or the main process alone, for one that passes them on
+    #[arg(long, value_name = "WHO", default_value = "group", help_heading = STOPPING)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::stop_target))]
+    stop_target: StopTarget,
+
+    /// What a hung command gets before the stop signal, such as QUIT for a stack dump [default: none]
     #[arg(long, value_name = "SIGNAL", help_heading = STOPPING)]
-    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::signal))]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::signal_to_command))]
     hang_signal: Option<Signal>,
+
+    /// Wait between the hang signal and the stop signal [default: the grace period]
+    #[arg(long, value_name = "DURATION", help_heading = STOPPING)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(duration::duration))]
+    hang_grace_period: Option<Duration>,
+
+    /// A further signal that asks the supervisor to stop, beside TERM and INT; may be given again
+    #[arg(long, value_name = "SIGNAL", value_delimiter = ',', help_heading = STOPPING)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::signal_to_supervisor))]
+    stop_on: Vec<Signal>,
+
+    /// Asks the supervisor to stop the command and to start it again, at once and uncounted [default: none]
+    #[arg(long, value_name = "SIGNAL", help_heading = RESTARTING)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::signal_to_supervisor))]
+    restart_signal: Option<Signal>,
 
     /// Which ends of the command are followed by a restart: never, on-failure or always
     #[arg(long, value_name = "WHEN", default_value = "on-failure", help_heading = RESTARTING)]
@@ -79,13 +114,13 @@ struct Options {
     max_restarts: Limit,
 
     /// The first delay before a restart, doubled for each consecutive one
-    #[arg(long, value_name = "SECONDS", default_value = "1", help_heading = RESTARTING)]
-    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::seconds))]
+    #[arg(long, value_name = "DURATION", default_value = "1", help_heading = RESTARTING)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(duration::duration))]
     backoff_factor: Duration,
 
     /// Ceiling for that delay [default: none]
-    #[arg(long, value_name = "SECONDS", help_heading = RESTARTING)]
-    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::seconds))]
+    #[arg(long, value_name = "DURATION", help_heading = RESTARTING)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(duration::duration))]
     max_backoff: Option<Duration>,
 
     /// Stretch each delay by a random share of itself, up to this (0 to 1)
@@ -94,9 +129,13 @@ struct Options {
     backoff_jitter: u32,
 
     /// A run that was healthy for this long ends the streak of restarts
-    #[arg(long, value_name = "SECONDS", default_value = "60", help_heading = RESTARTING)]
-    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::seconds))]
+    #[arg(long, value_name = "DURATION", default_value = "60", help_heading = RESTARTING)]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(duration::duration))]
     reset_after: Duration,
+
+    /// What this supervisor is called in metrics and in the status [default: as the metrics file, else as the command]
+    #[arg(long, value_name = "NAME", help_heading = OUTPUT)]
+    name: Option<OsString>,
 
     /// The current state as JSON, replaced at every change
     #[arg(long, value_name = "PATH", help_heading = OUTPUT)]
@@ -105,6 +144,10 @@ struct Options {
     /// The same for the textfile collector of Prometheus
     #[arg(long, value_name = "PATH", help_heading = OUTPUT)]
     metrics_file: Option<PathBuf>,
+
+    /// The pid of the command's main process, replaced at each start and removed at its end
+    #[arg(long, value_name = "PATH", help_heading = OUTPUT)]
+    pid_file: Option<PathBuf>,
 
     /// Run for every event, which it reads as JSON from its standard input
     #[arg(long, value_name = "PROGRAM", help_heading = OUTPUT)]
@@ -118,6 +161,11 @@ struct Options {
     /// Show what this policy would do to a command that crashes, and to one that hangs, and exit
     #[arg(long, action = ArgAction::SetTrue, value_parser = OsStringValueParser::new().try_map(values::switch), help_heading = OUTPUT)]
     dry_run: bool,
+
+    /// Tell whether the supervisor that writes this status file, and its command, are well, and exit with 0 or 1;
+    /// supervises nothing
+    #[arg(long, value_name = "STATUS_FILE", help_heading = OUTPUT)]
+    healthcheck: Option<PathBuf>,
 
     /// Log warnings and errors only
     #[arg(short, long, action = ArgAction::SetTrue, value_parser = OsStringValueParser::new().try_map(values::switch), help_heading = OUTPUT)]
@@ -146,6 +194,8 @@ pub enum Request {
     DryRun(Box<Settings>),
     /// A supervised command.
     Supervise(Box<Settings>),
+    /// Whether what a status file tells of is well.
+    Healthcheck(PathBuf),
 }
 
 /// Why nothing is started.
@@ -158,7 +208,7 @@ pub struct Refusal {
 
 /// All options, as they are parsed, shown by `--help` and documented.
 pub fn parser() -> clap::Command {
-    with_variables(Options::command()).after_help(help::after_options())
+    with_variables(Options::command(), |_| true).after_help(help::after_options())
 }
 
 /// Reads the command line `arguments`, and option variables from the process's environment; `environment` is what the
@@ -170,32 +220,65 @@ pub fn read(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Request, Refusal> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let request = match healthcheck(&arguments) {
+        Some(file) => file.map(Request::Healthcheck),
+        None => request(&arguments, environment.into_iter().collect()),
+    };
     // A value may hold anything; what is said of it stays one line.
-    request(arguments, environment)
-        .map_err(|refusal| Refusal { message: Harmless(&refusal.message).to_string(), ..refusal })
+    request.map_err(|refusal| Refusal { message: Escaped(&refusal.message).to_string(), ..refusal })
 }
 
-fn request(
-    arguments: impl IntoIterator<Item = OsString>,
-    environment: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<Request, Refusal> {
-    let parser = parser();
-    let variables = variables_of(&parser);
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let parsed = parser.try_get_matches_from(&arguments).and_then(|matches| {
+/// A health check is asked for alone, whatever variables say: it runs in the environment of the supervisor itself.
+fn healthcheck(arguments: &[OsString]) -> Option<Result<PathBuf, Refusal>> {
+    const OPTION: &str = "--healthcheck";
+    let alone = || usage(format!("{OPTION} goes with nothing else: supervisor {OPTION} <STATUS_FILE>"));
+    let is_option = |word: &OsString| word == OPTION;
+    let value = |word: &OsString| Some(PathBuf::from(word.to_str()?.strip_prefix(OPTION)?.strip_prefix('=')?));
+    match arguments {
+        [_, option, file] if is_option(option) => Some(Ok(file.into())),
+        [_, option] if value(option).is_some() => value(option).map(Ok),
+        [_, option, ..] if is_option(option) || value(option).is_some() => Some(Err(alone())),
+        _ => None,
+    }
+}
+
+fn request(arguments: &[OsString], environment: Vec<(OsString, OsString)>) -> Result<Request, Refusal> {
+    let has_value = |variable: &str| std::env::var_os(variable).is_none_or(|value| !value.is_empty());
+    let parser = with_variables(Options::command(), has_value).after_help(help::after_options());
+    let parsed = parser.version(VERSION).try_get_matches_from(arguments).and_then(|matches| {
         let options = Options::from_arg_matches(&matches)?;
         Ok((matches, options))
     });
     match parsed {
+        Ok((_, Options { healthcheck: Some(_), .. })) => {
+            Err(usage("--healthcheck goes with nothing else: supervisor --healthcheck <STATUS_FILE>".to_owned()))
+        }
         Ok((matches, options)) => {
+            let hints = hints_on(arguments, &options, &environment);
             let request = if options.dry_run { Request::DryRun } else { Request::Supervise };
-            settings::settings(options, &matches, environment, &variables).map(Box::new).map(request)
+            let settings = settings::settings(options, &matches, environment, &variables())?;
+            Ok(request(Box::new(Settings { hints, ..settings })))
         }
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             Ok(Request::Show(error.to_string()))
         }
-        Err(error) => Err(usage(one_line(&error) + &origin(&error, &arguments))),
+        Err(error) => Err(usage(one_line(&error) + &origin(&error, arguments))),
     }
+}
+
+/// With the commit and the machine that it is built for, where they are known.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("SUPERVISOR_BUILD"));
+
+fn hints_on(arguments: &[OsString], options: &Options, environment: &[(OsString, OsString)]) -> Vec<Hint> {
+    let names = environment.iter().map(|(name, _)| name.as_os_str());
+    let mut hints: Vec<_> = hints::misspelt_variables(names, &variables()).collect();
+    let before = arguments.len().saturating_sub(options.command.len());
+    if before.checked_sub(1).is_some_and(|last| arguments[last] != "--") {
+        let behind = options.command.get(1..).unwrap_or_default();
+        hints.extend(hints::misplaced_option(behind, long_names().iter().map(String::as_str)));
+    }
+    hints
 }
 
 /// Names the variable that a bad value comes from, if its option does not stand on the command line.
@@ -204,7 +287,9 @@ fn origin(error: &clap::Error, arguments: &[OsString]) -> String {
     let option = argument.split(' ').next().unwrap_or_default();
     let is_given = arguments.iter().any(|given| given.as_encoded_bytes().starts_with(option.as_bytes()));
     match option.strip_prefix("--") {
-        Some(name) if !is_given => format!("; it comes from {}", variable(name)),
+        Some(name) if !is_given && long_names().iter().any(|known| known == name.trim_end_matches('.')) => {
+            format!("; it comes from {}", variable(name))
+        }
         Some(_) | None => String::new(),
     }
 }
@@ -213,19 +298,26 @@ fn variable(option: &str) -> String {
     format!("SUPERVISOR_{}", option.trim_end_matches('.').to_ascii_uppercase().replace('-', "_"))
 }
 
-/// Gives each option its environment variable: `--max-restarts` is `SUPERVISOR_MAX_RESTARTS`.
-fn with_variables(parser: clap::Command) -> clap::Command {
-    parser.mut_args(|argument| match argument.get_long() {
-        Some(name) => {
-            let variable = variable(name);
-            argument.env(variable).hide_env(true)
-        }
-        None => argument,
+/// The option that has no variable: with one, it would turn every supervisor into a health check.
+const WITHOUT_VARIABLE: &str = "healthcheck";
+
+/// Gives each option its environment variable: `--max-restarts` is `SUPERVISOR_MAX_RESTARTS`. One that is not `wanted`
+/// counts as not set.
+fn with_variables(parser: clap::Command, wanted: impl Fn(&str) -> bool) -> clap::Command {
+    parser.mut_args(|argument| match argument.get_long().filter(|name| *name != WITHOUT_VARIABLE).map(variable) {
+        Some(variable) if wanted(&variable) => argument.env(variable).hide_env(true),
+        Some(_) | None => argument,
     })
 }
 
-fn variables_of(parser: &clap::Command) -> BTreeSet<OsString> {
-    parser.get_arguments().filter_map(|argument| argument.get_env()).map(OsString::from).collect()
+/// Those of all options.
+fn variables() -> BTreeSet<OsString> {
+    let names = long_names().into_iter().filter(|name| name != WITHOUT_VARIABLE);
+    names.map(|name| OsString::from(variable(&name))).collect()
+}
+
+fn long_names() -> Vec<String> {
+    Options::command().get_arguments().filter_map(|argument| argument.get_long()).map(str::to_owned).collect()
 }
 
 fn usage(message: String) -> Refusal {
@@ -243,10 +335,22 @@ fn one_line(error: &clap::Error) -> String {
     {
         return format!("a value is missing for '{option}'");
     }
+    if let (ErrorKind::UnknownArgument, Some(ContextValue::String(argument))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    {
+        return unknown(argument);
+    }
     let text = error.to_string();
     let words = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let words: Vec<_> = words.filter(|line| !line.is_empty() && !line.starts_with("For more information")).collect();
     words.join("; ").trim_start_matches("error: ").to_owned()
+}
+
+fn unknown(argument: &str) -> String {
+    let names: Vec<_> = long_names().into_iter().chain(["help", "version"].map(str::to_owned)).collect();
+    let name = argument.strip_prefix("--").unwrap_or_default().split('=').next().unwrap_or_default();
+    let hint = hints::did_you_mean_option(name, names.iter().map(String::as_str));
+    format!("there is no option {argument}{hint}")
 }
 
 #[cfg(test)]

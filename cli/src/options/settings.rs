@@ -1,150 +1,173 @@
 //! What the options come to, checked as far as it can be before anything is started.
 
-use super::{Options, Refusal, usage};
-use crate::exit_code;
-use crate::logging::{Format, Verbosity};
-use crate::manager;
-use crate::patience::{self, within};
-use crate::sinks::Form;
+use super::{Hint, Options, Refusal, StateFileSettings, files, programs, usage};
+use crate::sinks::{Format, Verbosity, feeding_interval};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use std::collections::BTreeSet;
-use std::ffi::OsString;
-use std::io;
-use std::path::{Path, PathBuf};
-use supervisor_backend_unix::{Command, Config, Hook, Hooks, Notifications};
-use supervisor_core::{Backoff, Jitter, Policy, Watchdog};
-
-/// Options that say how hangs are found or treated: without hang detection they mean nothing.
-const HANG_OPTIONS: [&str; 3] = ["timeout", "initial_check_delay", "hang_signal"];
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::time::Duration;
+use supervisor_backend_unix::{Command, Config, HookConfig, HookQueue, Notifications, ProbeConfig, Signal};
+use supervisor_core::{Backoff, Jitter, OnHang, Policy, Watchdog};
 
 /// Everything that the command line decides.
 pub struct Settings {
+    /// What this supervisor is called.
+    pub name: String,
     pub policy: Policy,
     pub backend: Config,
     pub verbosity: Verbosity,
     pub format: Format,
-    pub files: Vec<PublishedFile>,
+    pub files: Vec<StateFileSettings>,
+    /// What the hook of the backend is to be called for, where there is one.
+    pub hook_queue: Option<HookQueue>,
+    pub hints: Vec<Hint>,
 }
 
-/// A file that tells the current state.
-pub struct PublishedFile {
-    pub option: &'static str,
-    pub path: PathBuf,
-    pub form: Form,
-}
+/// Options that say how hangs are found or treated: without hang detection they mean nothing.
+const HANG_OPTIONS: [&str; 6] =
+    ["timeout", "initial_check_delay", "hang_signal", "hang_grace_period", "probe", "probe_interval"];
+/// Options that mean nothing without another.
+const DEPENDENT_OPTIONS: [(&str, &str); 2] = [("hang_grace_period", "hang_signal"), ("probe_interval", "probe")];
 
 pub(super) fn settings(
     options: Options,
     matches: &ArgMatches,
-    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    environment: Vec<(OsString, OsString)>,
     variables: &BTreeSet<OsString>,
 ) -> Result<Settings, Refusal> {
+    refuse_dependents(matches)?;
+    refuse_double_meaning(&options)?;
     let watchdog = watchdog(&options, matches)?;
-    let heartbeat_file = heartbeat_file(&options.heartbeat_file, watchdog)?;
-    let mut command = options.command.into_iter();
-    let program = command.next().unwrap_or_default();
-    let heartbeat_variable = OsString::from("HEARTBEAT_FILE");
-    let mut environment: Vec<_> = environment
-        .into_iter()
-        .filter(|(name, _)| !variables.contains(name) && *name != heartbeat_variable)
-        .chain([(heartbeat_variable.clone(), heartbeat_file.clone().into_os_string())])
-        .collect();
-    let hook = hook(options.on_event, &environment)?;
+    let heartbeat_file = files::heartbeat_file(&options.heartbeat_file, watchdog)?;
+    let files = files::state_files(&options, &heartbeat_file)?;
+    let program = options.command.first().cloned().unwrap_or_default();
+    let name = name(&options, &program)?;
+    let mut environment = for_others(environment, variables, &heartbeat_file);
+    let (hook, hook_queue) = hook(options.on_event.clone(), &environment)?;
     let notifications = if options.notify { Notifications::Taken } else { Notifications::Refused };
-    if options.notify {
-        // What a service manager above has set is for the supervisor.
-        environment.retain(|(name, _)| name != "WATCHDOG_USEC" && name != "WATCHDOG_PID");
-    }
-    if let (Watchdog::On { timeout, .. }, true) = (watchdog, options.notify) {
-        let micros = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
-        environment.push(("WATCHDOG_USEC".into(), micros.to_string().into()));
-    }
-    let name = program.to_string_lossy().into_owned();
-    let status = options.status_file.map(|path| ("--status-file", path, Form::Status));
-    let metrics = options.metrics_file.map(|path| ("--metrics-file", path, Form::Metrics(name)));
-    let files: Vec<_> = [status, metrics].into_iter().flatten().collect();
-    distinct(&heartbeat_file, &files)?;
+    add_watchdog_variables(&mut environment, watchdog, notifications);
+    let probe = probe(&options, watchdog, &environment)?;
     Ok(Settings {
-        policy: Policy {
-            watchdog,
-            grace_period: options.grace_period,
-            restart: options.restart,
-            max_restarts: options.max_restarts,
-            backoff: Backoff {
-                factor: options.backoff_factor,
-                ceiling: options.max_backoff,
-                jitter: Jitter { parts_per_billion: options.backoff_jitter, seed: seed() },
-            },
-            reset_after: options.reset_after,
-        },
+        name,
+        policy: policy(&options, watchdog),
         backend: Config {
-            command: Command { program, arguments: command.collect(), environment },
+            command: Command { program, arguments: options.command.get(1..).unwrap_or_default().to_vec(), environment },
             heartbeat_file: (watchdog != Watchdog::Off).then_some(heartbeat_file),
+            probe,
             stop_signal: options.stop_signal,
             hang_signal: options.hang_signal.unwrap_or(options.stop_signal),
+            stop_target: options.stop_target,
+            stop_on: options.stop_on,
+            restart_signal: options.restart_signal,
             notifications,
             hook,
-            tick: manager::feeding_interval(),
+            tick: feeding_interval(),
+            own_files: files.iter().map(|file| file.file.clone()).collect(),
         },
         format: options.log_format,
-        files: files.into_iter().map(|(option, path, form)| PublishedFile { option, path, form }).collect(),
+        files,
+        hook_queue,
         verbosity: match (options.quiet, options.verbose) {
             (true, _) => Verbosity::Quiet,
             (false, 0) => Verbosity::Normal,
             (false, 1) => Verbosity::Verbose,
             (false, _) => Verbosity::Trace,
         },
+        hints: Vec::new(),
     })
 }
 
-/// The supervisor must not write what it watches, nor one file over another.
-fn distinct(heartbeat_file: &Path, files: &[(&str, PathBuf, Form)]) -> Result<(), Refusal> {
-    let mut known = vec![("--heartbeat-file", heartbeat_file.to_owned())];
-    for (option, path, _) in files {
-        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        if let Some((other, _)) = known.iter().find(|(_, known)| *known == absolute) {
-            let path = path.display();
-            return Err(usage(format!("{option} {path}: is the file of {other} too; give another path")));
-        }
-        known.push((option, absolute));
+fn policy(options: &Options, watchdog: Watchdog) -> Policy {
+    Policy {
+        watchdog,
+        on_hang: match options.hang_signal {
+            None => OnHang::Stop,
+            Some(_) => OnHang::Signal { grace_period: options.hang_grace_period.unwrap_or(options.grace_period) },
+        },
+        grace_period: options.grace_period,
+        restart: options.restart,
+        max_restarts: options.max_restarts,
+        backoff: Backoff {
+            factor: options.backoff_factor,
+            ceiling: options.max_backoff,
+            jitter: Jitter { parts_per_billion: options.backoff_jitter, seed: seed() },
+        },
+        reset_after: options.reset_after,
     }
-    Ok(())
 }
 
-/// A hook is looked for before anything is started.
-fn hook(program: Option<OsString>, environment: &[(OsString, OsString)]) -> Result<Hook, Refusal> {
-    let Some(program) = program else { return Ok(Hook::None) };
-    if program.is_empty() {
-        return Err(usage("invalid value '' for '--on-event <PROGRAM>': give a program".to_owned()));
+/// What the command, the hook and the probe inherit: no variables that are for this supervisor.
+fn for_others(
+    environment: Vec<(OsString, OsString)>,
+    variables: &BTreeSet<OsString>,
+    heartbeat_file: &Path,
+) -> Vec<(OsString, OsString)> {
+    let heartbeat_variable = OsString::from("HEARTBEAT_FILE");
+    let kept = environment.into_iter().filter(|(name, _)| !variables.contains(name) && *name != heartbeat_variable);
+    kept.chain([(heartbeat_variable.clone(), heartbeat_file.into())]).collect()
+}
+
+/// sd_watchdog_enabled(3): what a service manager above has set is for the supervisor.
+fn add_watchdog_variables(
+    environment: &mut Vec<(OsString, OsString)>,
+    watchdog: Watchdog,
+    notifications: Notifications,
+) {
+    match notifications {
+        Notifications::Refused => return,
+        Notifications::Taken => environment.retain(|(name, _)| name != "WATCHDOG_USEC" && name != "WATCHDOG_PID"),
     }
-    // Sockets that were passed down are for the command.
-    let environment = environment.iter().filter(|(name, _)| !name.as_encoded_bytes().starts_with(b"LISTEN_"));
-    let command = Command { program, arguments: vec![], environment: environment.cloned().collect() };
-    let wanted = command.clone();
-    match within(patience::LONG, move || supervisor_backend_unix::find(&wanted).map(drop)) {
-        Ok(()) => Ok(Hook::Run(command, Hooks::default())),
-        Err(error) => {
-            let remedy = match error.kind() {
-                io::ErrorKind::PermissionDenied => "it cannot be executed; make it executable, as with chmod +x",
-                io::ErrorKind::TimedOut => "its file system does not answer; give a program on another",
-                _ => "there is no such program; give the path of one, or a name to be found in PATH",
-            };
-            let message = format!("--on-event {}: {remedy}", command.program.display());
-            Err(Refusal { exit_code: exit_code::CANNOT_WORK, message })
-        }
+    if let Watchdog::On { timeout, .. } = watchdog {
+        let micros = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
+        environment.push(("WATCHDOG_USEC".into(), micros.to_string().into()));
     }
+}
+
+/// What it is called: as it is asked for, else as its metrics file, else as its command.
+fn name(options: &Options, program: &OsStr) -> Result<String, Refusal> {
+    let text = |name: &OsStr| name.to_string_lossy().into_owned();
+    let of_metrics = || options.metrics_file.as_ref()?.file_stem().map(text);
+    let of_command = || Path::new(program).file_name().map_or_else(|| text(program), text);
+    match &options.name {
+        Some(name) if name.is_empty() => Err(usage("invalid value '' for '--name <NAME>': give a name".to_owned())),
+        Some(name) => Ok(text(name)),
+        None => Ok(of_metrics().unwrap_or_else(of_command)),
+    }
+}
+
+fn hook(
+    program: Option<OsString>,
+    environment: &[(OsString, OsString)],
+) -> Result<(Option<HookConfig>, Option<HookQueue>), Refusal> {
+    let Some(program) = program else { return Ok((None, None)) };
+    let command = programs::hook(program, environment)?;
+    let (queue, calls) = HookQueue::channel();
+    Ok((Some(HookConfig { command, calls }), Some(queue)))
+}
+
+/// None where there is no hang detection: it may be turned off by a variable, or the probe be asked for by one.
+fn probe(
+    options: &Options,
+    watchdog: Watchdog,
+    environment: &[(OsString, OsString)],
+) -> Result<Option<ProbeConfig>, Refusal> {
+    let (Some(line), Watchdog::On { timeout, initial_delay }) = (&options.probe, watchdog) else { return Ok(None) };
+    let command = programs::probe(line.clone(), environment)?;
+    // A third of one nanosecond is none.
+    let interval = options.probe_interval.unwrap_or((timeout / 3).max(Duration::from_nanos(1)));
+    Ok(Some(ProbeConfig { command, interval, timeout, initial_delay }))
 }
 
 /// `--no-heartbeat` and an option about hangs contradict each other on the command line. Elsewhere the command line
 /// wins over the environment.
 fn watchdog(options: &Options, matches: &ArgMatches) -> Result<Watchdog, Refusal> {
-    let given = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
-    let about_hangs = HANG_OPTIONS.into_iter().find(|id| given(id));
+    let about_hangs = HANG_OPTIONS.into_iter().find(|id| is_given(matches, id));
     match (options.no_heartbeat, about_hangs) {
-        (true, Some(id)) if given("no_heartbeat") => {
-            let option = id.replace('_', "-");
-            Err(usage(format!("--no-heartbeat turns hang detection off, and --{option} is about it: leave one out")))
+        (true, Some(id)) if is_given(matches, "no_heartbeat") => {
+            let option = option(id);
+            Err(usage(format!("--no-heartbeat turns hang detection off, and {option} is about it: leave one out")))
         }
         (true, None) => Ok(Watchdog::Off),
         (true, Some(_)) | (false, _) => {
@@ -153,31 +176,36 @@ fn watchdog(options: &Options, matches: &ArgMatches) -> Result<Watchdog, Refusal
     }
 }
 
-fn heartbeat_file(path: &Path, watchdog: Watchdog) -> Result<PathBuf, Refusal> {
-    let cannot_work = |message| Refusal { exit_code: exit_code::CANNOT_WORK, message };
-    if path.as_os_str().is_empty() {
-        return Err(usage("invalid value '' for '--heartbeat-file <PATH>': give the path of a file".to_owned()));
-    }
-    let absolute = match (std::path::absolute(path), watchdog) {
-        (Ok(absolute), _) => absolute,
-        (Err(_), Watchdog::Off) => return Ok(path.to_owned()),
-        (Err(error), Watchdog::On { .. }) => {
-            let path = path.display();
-            return Err(cannot_work(format!("--heartbeat-file {path}: give an absolute path: {error}")));
+/// An option on the command line that means nothing without another, which is set nowhere.
+fn refuse_dependents(matches: &ArgMatches) -> Result<(), Refusal> {
+    for (id, needed) in DEPENDENT_OPTIONS {
+        if is_given(matches, id) && matches.value_source(needed).is_none() {
+            let (option, needed) = (option(id), option(needed));
+            return Err(usage(format!("{option} means nothing without {needed}: give both, or leave it out")));
         }
-    };
-    if watchdog != Watchdog::Off && is_directory(&absolute) {
-        let path = path.display();
-        return Err(cannot_work(format!("--heartbeat-file {path}: is a directory; give the path of a file")));
     }
-    Ok(absolute)
+    Ok(())
 }
 
-/// Whether there is a directory. A file system that does not answer soon has none; nor is it worth failing for.
-fn is_directory(path: &Path) -> bool {
-    let path = path.to_owned();
-    let ask = move || if path.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) };
-    within(patience::SHORT, ask).is_ok()
+/// A signal to the supervisor has one meaning.
+fn refuse_double_meaning(options: &Options) -> Result<(), Refusal> {
+    let Some(signal) = options.restart_signal else { return Ok(()) };
+    let other = if options.stop_on.contains(&signal) {
+        "--stop-on gives it another meaning"
+    } else if [Signal::TERM, Signal::INT].contains(&signal) {
+        "it asks the supervisor to stop"
+    } else {
+        return Ok(());
+    };
+    Err(usage(format!("--restart-signal {signal}: {other}; give another signal, such as USR1")))
+}
+
+fn is_given(matches: &ArgMatches, id: &str) -> bool {
+    matches.value_source(id) == Some(ValueSource::CommandLine)
+}
+
+fn option(id: &str) -> String {
+    format!("--{}", id.replace('_', "-"))
 }
 
 /// What tells the random stretches of this supervisor from those of others.

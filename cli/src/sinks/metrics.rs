@@ -1,10 +1,11 @@
 //! The state as metrics, for the textfile collector of Prometheus' node exporter.
 
-use crate::status::{State, Status};
+use crate::report::{State, Status};
 use std::fmt::Write;
 
-/// <https://prometheus.io/docs/practices/naming/>
-pub fn text(status: &Status, command: &str) -> String {
+/// In the text format of <https://prometheus.io/docs/instrumenting/exposition_formats/>, named as
+/// <https://prometheus.io/docs/practices/naming/> asks.
+pub fn text(status: &Status) -> String {
     let counts = &status.counts;
     let metrics = [
         ("up", "gauge", "Whether the command runs.", f64::from(u8::from(status.state == State::Running))),
@@ -13,13 +14,26 @@ pub fn text(status: &Status, command: &str) -> String {
         ("hangs_total", "counter", "Runs that hung.", counts.hangs as f64),
         ("kills_total", "counter", "Runs of which something had to be killed.", counts.kills as f64),
         ("consecutive_restarts", "gauge", "Restarts in the current streak.", status.restarts.into()),
-        ("last_start_timestamp_seconds", "gauge", "The last start.", counts.last_start as f64),
+        ("last_start_timestamp_seconds", "gauge", "The last start.", counts.last_start),
         ("last_heartbeat_timestamp_seconds", "gauge", "The last heartbeat known.", counts.last_heartbeat),
     ];
-    let label = command.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let label = status.name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     metrics.iter().fold(String::new(), |mut text, (name, kind, help, value)| {
         let _ = writeln!(text, "# HELP supervisor_{name} {help}\n# TYPE supervisor_{name} {kind}");
-        let _ = writeln!(text, "supervisor_{name}{{command=\"{label}\"}} {value}");
+        let _ = writeln!(text, "supervisor_{name}{{name=\"{label}\"}} {value}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use supervisor_core::Limit;
+
+    #[test]
+    fn a_name_may_hold_any_character() {
+        let text = text(&Status::new("a\\b\"c\nd".to_owned(), Limit::Unlimited));
+        assert!(text.contains("supervisor_up{name=\"a\\\\b\\\"c\\nd\"} 0\n"), "{text}");
+        assert!(text.lines().all(|line| line.starts_with("# ") || line.starts_with("supervisor_")), "{text}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 use std::io;
 use std::time::Duration;
-use supervisor_backend_unix::{Examined, Named, Signal, Target};
+use supervisor_backend_unix::{Named, ProcessSnapshot, Rest, Signal, Target};
 use supervisor_core::{End, ExitStatus, GiveUp, Limit, StartFailure, StartFailureKind};
 
 /// Leftovers that are named in one line; more are only counted.
@@ -20,9 +20,9 @@ impl fmt::Display for Seconds {
 }
 
 /// A signal by its number, which may have no name.
-pub struct Number(pub i32);
+pub struct SignalNumber(pub i32);
 
-impl fmt::Display for Number {
+impl fmt::Display for SignalNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Signal::from_number(self.0) {
             Some(signal) => signal.fmt(f),
@@ -38,7 +38,7 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             ExitStatus::Code(code) => write!(f, "exited with code {code}"),
-            ExitStatus::Signal(number) => write!(f, "was killed by {}", Number(number.into())),
+            ExitStatus::Signal(number) => write!(f, "was killed by {}", SignalNumber(number.into())),
         }
     }
 }
@@ -86,23 +86,30 @@ impl fmt::Display for Reason {
 }
 
 /// Who gets a signal.
-pub struct To<'a>(pub &'a Target);
+pub struct Recipient<'a>(pub &'a Target);
 
-impl fmt::Display for To<'_> {
+impl fmt::Display for Recipient<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Target::Group(group) => write!(f, "process group {group}"),
-            Target::All => f.write_str("all processes of the namespace"),
-            Target::Process(process) => Name(process).fmt(f),
-            Target::Leftovers(processes) => {
-                for (index, process) in processes.iter().take(MOST_NAMES).enumerate() {
-                    write!(f, "{}{}", if index == 0 { "leftovers: " } else { ", " }, Name(process))?;
-                }
-                match processes.len().saturating_sub(MOST_NAMES) {
-                    0 => Ok(()),
-                    more => write!(f, " and {more} more"),
-                }
-            }
+            Target::Group { group } => write!(f, "process group {group}"),
+            Target::Processes { processes } => Names(processes).fmt(f),
+            Target::Leftovers { processes } => write!(f, "leftovers: {}", Names(processes)),
+            Target::Unseen {} => f.write_str("leftovers that cannot be seen"),
+        }
+    }
+}
+
+/// Some processes; more than a line holds are only counted.
+pub struct Names<'a>(pub &'a [Named]);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, process) in self.0.iter().take(MOST_NAMES).enumerate() {
+            write!(f, "{}{}", if index == 0 { "" } else { ", " }, Name(process))?;
+        }
+        match self.0.len().saturating_sub(MOST_NAMES) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
         }
     }
 }
@@ -114,21 +121,30 @@ impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.name.as_str() {
             "" => write!(f, "pid {}", self.0.pid),
-            name => write!(f, "pid {} ({})", self.0.pid, Harmless(name)),
+            name => write!(f, "pid {} ({})", self.0.pid, Escaped(name)),
         }
     }
 }
 
-/// A name that a program has chosen for itself: it must not look like a line of ours, or play with the terminal.
-pub struct Harmless<'a>(pub &'a str);
+/// Text from outside: it must not look like a line of ours, play with the terminal, or be read in another order than
+/// it is written in.
+pub struct Escaped<'a>(pub &'a str);
 
-impl fmt::Display for Harmless<'_> {
+impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|character| match character.is_control() {
+        self.0.chars().try_for_each(|character| match character.is_control() || changes_direction(character) {
             true => write!(f, "{}", character.escape_default()),
             false => f.write_char(character),
         })
     }
+}
+
+/// Bidi_Control of <https://www.unicode.org/reports/tr9/>, and what ends a line elsewhere.
+fn changes_direction(character: char) -> bool {
+    matches!(
+        character,
+        '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
 }
 
 /// What a person can do about a stopped process.
@@ -141,11 +157,11 @@ pub fn remedy(signal: i32) -> &'static str {
 }
 
 /// What a process of a hung tree was doing, in one line.
-pub struct Autopsy<'a>(pub &'a Examined);
+pub struct Snapshot<'a>(pub &'a ProcessSnapshot);
 
-impl fmt::Display for Autopsy<'_> {
+impl fmt::Display for Snapshot<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Examined { process, state, waits_in, cpu, over, threads, .. } = self.0;
+        let ProcessSnapshot { process, state, waits_in, cpu, over, threads, tracer, .. } = self.0;
         write!(f, "autopsy: {}: state {state}", Name(process))?;
         let meaning = match state {
             'R' => "running",
@@ -159,9 +175,56 @@ impl fmt::Display for Autopsy<'_> {
             write!(f, " ({meaning})")?;
         }
         if !waits_in.is_empty() {
-            write!(f, " in {waits_in}")?;
+            write!(f, " in {}", Escaped(waits_in))?;
         }
-        let plural = if *threads == 1 { "" } else { "s" };
-        write!(f, ", used {} of CPU in the last {}, {threads} thread{plural}", Seconds(*cpu), Seconds(*over))
+        if let Some(tracer) = tracer {
+            write!(f, ", traced by pid {tracer}")?;
+        }
+        let threads = Counted(*threads as usize, "thread", "threads");
+        write!(f, ", used {} of CPU in the last {}, {threads}", Seconds(*cpu), Seconds(*over))
+    }
+}
+
+/// What the processes of a hung tree that are not told one by one were doing, in one line.
+pub struct Remainder<'a>(pub &'a Rest);
+
+impl fmt::Display for Remainder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Rest { processes, running, cpu } = self.0;
+        let processes = Counted(*processes, "more process", "more processes");
+        write!(f, "autopsy: {processes}, {running} of them running, used {} of CPU", Seconds(*cpu))
+    }
+}
+
+/// So many of them: the word for one, and the word for more.
+pub struct Counted(pub usize, pub &'static str, pub &'static str);
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0, if self.0 == 1 { self.1 } else { self.2 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_outside_stays_one_line_in_its_order() {
+        let table = [
+            ("plain \u{e9}\u{5d0}", "plain \u{e9}\u{5d0}"),
+            ("a\nb\x1b[31m", "a\\nb\\u{1b}[31m"),
+            ("\u{202e}x\u{2066}y\u{200f}z\u{61c}\u{2028}", "\\u{202e}x\\u{2066}y\\u{200f}z\\u{61c}\\u{2028}"),
+        ];
+        for (text, shown) in table {
+            assert_eq!(Escaped(text).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn of_many_processes_some_are_named() {
+        let processes: Vec<_> = (1..=10).map(|pid| Named { pid, name: String::new() }).collect();
+        assert!(Names(&processes).to_string().ends_with("pid 8 and 2 more"));
+        assert_eq!(Names(&processes[..1]).to_string(), "pid 1");
     }
 }

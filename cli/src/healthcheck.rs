@@ -1,0 +1,116 @@
+//! `--healthcheck`: what a status file says, for a person and for `HEALTHCHECK` of a container.
+
+use crate::patience;
+use crate::report::State;
+use crate::report::display::Escaped;
+use serde::Deserialize;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use supervisor_backend_unix::{ProcessId, within};
+
+/// A status file is smaller than this.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// What is read of a status file.
+#[derive(Deserialize)]
+struct Told {
+    name: String,
+    supervisor: i32,
+    supervisor_start_time: u64,
+    state: State,
+    since: String,
+    run: u64,
+    pid: Option<u32>,
+}
+
+/// One line that says how it is.
+///
+/// # Errors
+/// The same, where it is not well.
+pub fn check(file: &Path) -> Result<String, String> {
+    let shown = file.display().to_string();
+    let shown = Escaped(&shown);
+    let text = read(file).map_err(|error| format!("unhealthy: cannot read {shown}: {error}"))?;
+    let told: Told = serde_json::from_str(&text)
+        .map_err(|error| format!("unhealthy: {shown} is no status file of supervisor: {error}"))?;
+    let Told { name, supervisor, supervisor_start_time: start_time, state, since, run, pid } = told;
+    let (name, since) = (Escaped(&name), Escaped(&since));
+    if !(ProcessId { pid: supervisor, start_time }).is_alive() {
+        return Err(format!("unhealthy: {name}: its supervisor, pid {supervisor}, does not run any more"));
+    }
+    match (state, pid) {
+        (State::Running, Some(pid)) => Ok(format!("healthy: {name}: run {run}, pid {pid}, runs since {since}")),
+        (state, _) => Err(format!("unhealthy: {name}: run {run} is {} since {since}", words(state))),
+    }
+}
+
+fn words(state: State) -> &'static str {
+    match state {
+        State::Starting => "starting",
+        State::Running => "running",
+        State::Hung => "hung",
+        State::Restarting => "to be started again",
+        State::Stopping => "stopping",
+        State::Clearing => "over, and its leftovers are ended",
+        State::BackingOff => "over, and the next one waits",
+        State::Finished => "finished",
+        State::Stopped => "stopped",
+        State::GaveUp => "the last one",
+    }
+}
+
+/// A file system that does not answer is not waited for, nor is a pipe.
+fn read(file: &Path) -> io::Result<String> {
+    let file = file.to_owned();
+    within(patience::LONG, move || {
+        let mut text = String::new();
+        File::open(&file)?.take(MOST_BYTES).read_to_string(&mut text)?;
+        Ok(text)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Status;
+    use supervisor_core::Limit;
+
+    fn checked(text: &str) -> Result<String, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("status");
+        std::fs::write(&path, text).unwrap();
+        check(&path)
+    }
+
+    fn status(state: State) -> Status {
+        let mut status = Status::new("web".to_owned(), Limit::Unlimited);
+        (status.state, status.pid) = (state, Some(7));
+        status
+    }
+
+    #[test]
+    fn a_command_that_runs_is_healthy() {
+        assert!(
+            checked(&status(State::Running).json()).unwrap().starts_with("healthy: web: run 1, pid 7, runs since ")
+        );
+    }
+
+    #[test]
+    fn all_else_is_not() {
+        for state in [State::Starting, State::Hung, State::BackingOff, State::GaveUp, State::Stopped] {
+            assert!(checked(&status(state).json()).unwrap_err().starts_with("unhealthy: web: run 1 is "));
+        }
+        for text in ["", "{}", "null", "[1, 2]", "{\"state\":\"running\"}", "\u{0}"] {
+            assert!(checked(text).unwrap_err().contains("is no status file"), "{text}");
+        }
+        assert!(check(Path::new("/no/such/file")).unwrap_err().contains("cannot read /no/such/file"));
+    }
+
+    #[test]
+    fn a_supervisor_that_is_gone_is_known_by_its_start_time() {
+        let own = ProcessId::own().unwrap().start_time;
+        let text = status(State::Running).json().replace(&format!("{own}"), &format!("{}", own + 1));
+        assert!(checked(&text).unwrap_err().contains("does not run any more"));
+    }
+}

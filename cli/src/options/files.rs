@@ -1,0 +1,85 @@
+//! The files that options name: the heartbeat file, which the command touches, and those that tell the state.
+
+use super::{Options, Refusal, usage};
+use crate::exit_code;
+use crate::patience;
+use std::io;
+use std::path::{Path, PathBuf};
+use supervisor_backend_unix::{OwnFile, within};
+use supervisor_core::Watchdog;
+
+/// A file that tells the current state.
+pub struct StateFileSettings {
+    pub option: &'static str,
+    pub form: FileForm,
+    pub file: OwnFile,
+}
+
+/// What it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileForm {
+    Status,
+    Metrics,
+    Pid,
+}
+
+/// The state files that are asked for, none of which is another's, or the heartbeat file.
+pub fn state_files(options: &Options, heartbeat_file: &Path) -> Result<Vec<StateFileSettings>, Refusal> {
+    let wanted = [
+        ("--status-file", &options.status_file, FileForm::Status),
+        ("--metrics-file", &options.metrics_file, FileForm::Metrics),
+        ("--pid-file", &options.pid_file, FileForm::Pid),
+    ];
+    let mut known = vec![("--heartbeat-file", heartbeat_file.to_owned())];
+    let mut files = Vec::new();
+    for (option, path, form) in wanted {
+        let Some(path) = path else { continue };
+        let file = own_file(option, path)?;
+        if let Some((other, _)) = known.iter().find(|(_, known)| known == file.path()) {
+            let path = path.display();
+            return Err(usage(format!("{option} {path}: is the file of {other} too; give another path")));
+        }
+        known.push((option, file.path().to_owned()));
+        files.push(StateFileSettings { option, form, file });
+    }
+    Ok(files)
+}
+
+fn own_file(option: &str, path: &Path) -> Result<OwnFile, Refusal> {
+    OwnFile::new(path).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => {
+            usage(format!("invalid value '{}' for '{option} <PATH>': give the path of a file", path.display()))
+        }
+        _ => cannot_work(format!("{option} {}: cannot be written: {error}", path.display())),
+    })
+}
+
+/// The heartbeat file by its absolute path.
+pub fn heartbeat_file(path: &Path, watchdog: Watchdog) -> Result<PathBuf, Refusal> {
+    if path.as_os_str().is_empty() {
+        return Err(usage("invalid value '' for '--heartbeat-file <PATH>': give the path of a file".to_owned()));
+    }
+    let absolute = match (std::path::absolute(path), watchdog) {
+        (Ok(absolute), _) => absolute,
+        (Err(_), Watchdog::Off) => return Ok(path.to_owned()),
+        (Err(error), Watchdog::On { .. }) => {
+            let path = path.display();
+            return Err(cannot_work(format!("--heartbeat-file {path}: give an absolute path: {error}")));
+        }
+    };
+    if watchdog != Watchdog::Off && is_directory(&absolute) {
+        let path = path.display();
+        return Err(cannot_work(format!("--heartbeat-file {path}: is a directory; give the path of a file")));
+    }
+    Ok(absolute)
+}
+
+/// Whether there is a directory. A file system that does not answer soon has none; nor is it worth failing for.
+fn is_directory(path: &Path) -> bool {
+    let path = path.to_owned();
+    within(patience::SHORT, move || Ok(path.is_dir())).unwrap_or(false)
+}
+
+fn cannot_work(message: String) -> Refusal {
+    Refusal { exit_code: exit_code::CANNOT_WORK, message }
+}

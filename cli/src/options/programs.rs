@@ -1,0 +1,56 @@
+//! Programs that run beside the command: the hook and the probe, looked for before anything is started.
+
+use super::{Refusal, usage};
+use crate::exit_code;
+use crate::patience;
+use std::ffi::OsString;
+use std::io;
+use supervisor_backend_unix::{Command, FindError, find, within};
+
+/// A hook, which reads its events and has no arguments.
+pub fn hook(program: OsString, environment: &[(OsString, OsString)]) -> Result<Command, Refusal> {
+    if program.is_empty() {
+        return Err(usage("invalid value '' for '--on-event <PROGRAM>': give a program".to_owned()));
+    }
+    // Sockets that were passed down are for the command.
+    let environment = environment.iter().filter(|(name, _)| !name.as_encoded_bytes().starts_with(b"LISTEN_"));
+    look_for("--on-event", Command { program, arguments: vec![], environment: environment.cloned().collect() })
+}
+
+/// A probe: a command line, split into words as a shell does.
+pub fn probe(line: OsString, environment: &[(OsString, OsString)]) -> Result<Command, Refusal> {
+    let refuse =
+        |line: &str, remedy: &str| Err(usage(format!("invalid value '{line}' for '--probe <COMMAND_LINE>': {remedy}")));
+    let Some(text) = line.to_str() else { return refuse(&line.to_string_lossy(), "it is not text") };
+    let Some(words) = shlex::split(text) else { return refuse(text, "it ends inside quotes; close them") };
+    let mut words = words.into_iter().map(OsString::from);
+    let Some(program) = words.next() else { return refuse(text, "give a command line, such as 'curl -f localhost'") };
+    look_for("--probe", Command { program, arguments: words.collect(), environment: environment.to_vec() })
+}
+
+fn look_for(option: &str, command: Command) -> Result<Command, Refusal> {
+    let wanted = command.clone();
+    let found = within(patience::LONG, move || Ok(find(&wanted)));
+    let remedy = match found.unwrap_or_else(|error| Err(FindError::Other(error))) {
+        Ok(_) => return Ok(command),
+        Err(error) => remedy(&error),
+    };
+    let message = format!("{option} {}: {remedy}", command.program.display());
+    Err(Refusal { exit_code: exit_code::CANNOT_WORK, message })
+}
+
+fn remedy(error: &FindError) -> String {
+    match error {
+        FindError::NotFound => {
+            "there is no such program; give the path of one, or a name to be found in PATH".to_owned()
+        }
+        FindError::NotExecutable => "it cannot be executed; make it executable, as with chmod +x".to_owned(),
+        FindError::NoInterpreter(path) => {
+            format!("its interpreter {} is not there; install it, or correct the first line", path.display())
+        }
+        FindError::Other(error) if error.kind() == io::ErrorKind::TimedOut => {
+            "its file system does not answer; give a program on another".to_owned()
+        }
+        FindError::Other(error) => error.to_string(),
+    }
+}

@@ -1,0 +1,230 @@
+//! Each event in words for people: subject, verb, object.
+
+mod backend;
+mod policy;
+mod start;
+mod trouble;
+
+use super::display::{Ended, Escaped, Failure, Reason, Seconds, SignalNumber, Status};
+use super::run::{Condition, KnownRun};
+use super::{Content, Standing};
+use crate::exit_code;
+use crate::options::Settings;
+use log::Level;
+use std::time::Duration;
+use supervisor_backend_unix::Signal;
+use supervisor_core::{
+    DelayCause, End, Ending, Evidence, ExitStatus, KillCause, Limit, Notice, OnHang, Outcome, Policy, RunId, Watchdog,
+};
+
+/// What sentences need to know of the settings.
+pub struct Sentences {
+    program: String,
+    arguments: Vec<String>,
+    /// Where it is looked at.
+    heartbeat_file: Option<String>,
+    policy: Policy,
+    stop_signal: Signal,
+    hang_signal: Signal,
+}
+
+impl Sentences {
+    pub fn new(settings: &Settings) -> Sentences {
+        let command = &settings.backend.command;
+        let text = |word: &std::ffi::OsString| word.to_string_lossy().into_owned();
+        let heartbeat_file = settings.backend.heartbeat_file.as_ref();
+        Sentences {
+            program: text(&command.program),
+            arguments: command.arguments.iter().map(text).collect(),
+            heartbeat_file: heartbeat_file.map(|path| Escaped(&path.display().to_string()).to_string()),
+            policy: settings.policy.clone(),
+            stop_signal: settings.backend.stop_signal,
+            hang_signal: settings.backend.hang_signal,
+        }
+    }
+
+    pub fn has_ceiling(&self) -> bool {
+        self.policy.backoff.ceiling.is_some()
+    }
+
+    /// How important an event is, and what it is for people.
+    pub fn of(&self, content: &Content, run: &KnownRun, standing: &Standing) -> (Level, String) {
+        match content {
+            Content::Supervising { .. } => (Level::Info, String::new()),
+            Content::Settings {} => (Level::Debug, self.settings()),
+            Content::Input { .. } => (Level::Debug, String::new()),
+            Content::Machine { notice, .. } => self.machine(*notice, run),
+            Content::Backend(notice) => self.backend(notice, run, standing),
+            Content::LongDelay { delay } => {
+                let delay = Seconds(*delay);
+                let words = "--max-backoff would set a ceiling for such delays";
+                (Level::Warn, format!("the next start is {delay} away; {words}"))
+            }
+            Content::LogLinesLost { lines } => (Level::Warn, lines_lost(*lines)),
+            Content::Trouble { with, error } => (Level::Warn, format!("{with}: {error}")),
+        }
+    }
+
+    fn machine(&self, notice: Notice, known: &KnownRun) -> (Level, String) {
+        let program = Escaped(&self.program);
+        match notice {
+            Notice::Started { run, pid } => {
+                (Level::Info, format!("{run}: started {program} as pid {pid}{}", self.first_heartbeat()))
+            }
+            Notice::StartFailed { run, failure } => {
+                let remedy = start::remedy(failure.kind, &self.program, &self.arguments);
+                (Level::Error, format!("{run}: cannot start \"{program}\": {}{remedy}", Failure(failure)))
+            }
+            Notice::Heartbeat { run, pid, first: true, ago } => {
+                let ago = Seconds(ago);
+                (Level::Info, format!("{run}: heartbeat of pid {pid} seen for the first time, the last one {ago} ago"))
+            }
+            Notice::Heartbeat { run, first: false, ago, .. } => {
+                (Level::Debug, format!("{run}: last heartbeat {} ago", Seconds(ago)))
+            }
+            Notice::Delayed { run, pid, late, extension, cause } => {
+                let (late, more) = (Seconds(late), Seconds(extension));
+                let words = match cause {
+                    DelayCause::Supervisor => format!("supervisor itself could not run for {late}"),
+                    DelayCause::Look => format!("the look at the heartbeat file took {late}"),
+                };
+                (Level::Warn, format!("{run}: {words}; pid {pid} has {more} more to show a heartbeat"))
+            }
+            Notice::Hung { run, pid, evidence, on_hang, grace_period } => {
+                let (sign, next) = (self.sign(pid, evidence, known), self.escalation(on_hang, grace_period));
+                (Level::Warn, format!("{run}: hung{sign}; {next}"))
+            }
+            Notice::HangGraceOver { run, pid, grace_period } => {
+                let (signal, grace) = (self.hang_signal, Seconds(grace_period));
+                let words = format!("pid {pid} is still there after {signal}: asked to leave, SIGKILL in {grace}");
+                (Level::Warn, format!("{run}: {words}"))
+            }
+            Notice::Ready { run, pid } => (Level::Info, format!("{run}: pid {pid} is ready")),
+            Notice::Leaving { run, pid } => (Level::Info, format!("{run}: pid {pid} begins to leave")),
+            Notice::TimeoutSet { run, pid, timeout } => {
+                (Level::Info, format!("{run}: pid {pid} has set its timeout to {}", Seconds(timeout)))
+            }
+            Notice::Extended { run, pid, by } => {
+                (Level::Info, format!("{run}: pid {pid} needs more time: {} from now", Seconds(by)))
+            }
+            Notice::StreakEnded { run, pid } => {
+                (Level::Info, format!("{run}: pid {pid} has ended the streak of restarts"))
+            }
+            Notice::Stopping { run, grace_period } => {
+                (Level::Info, format!("{run}: stopping: asked to leave, SIGKILL in {}", Seconds(grace_period)))
+            }
+            Notice::StoppingInstead { run } => {
+                (Level::Info, format!("{run}: stopping: it is leaving already, and will not be started again"))
+            }
+            Notice::Restarting { run, grace_period } => {
+                (Level::Info, format!("{run}: restarting: asked to leave, SIGKILL in {}", Seconds(grace_period)))
+            }
+            Notice::RestartingInstead { run } => {
+                (Level::Info, format!("{run}: restarting: it is over or leaving already, and is started again at once"))
+            }
+            Notice::Exited { run, pid, status, ending } => exited(run, pid, status, ending),
+            Notice::Killing { run, cause: KillCause::GracePeriodOver } => {
+                let period = Seconds(self.policy.grace_period);
+                (Level::Warn, format!("{run}: still there after the grace period of {period}: killing"))
+            }
+            Notice::Killing { run, cause: KillCause::Interrupt } => {
+                (Level::Warn, format!("{run}: asked to stop at once: killing"))
+            }
+            Notice::Surviving { run, since } => {
+                let since = Seconds(since);
+                (Level::Warn, format!("{run}: something survives SIGKILL since {since}; waiting for its end"))
+            }
+            Notice::BackingOff { restart, limit, delay } => {
+                let limit = match limit {
+                    Limit::Unlimited => String::new(),
+                    Limit::Times(limit) => format!(" of {limit}"),
+                };
+                (Level::Info, format!("restart {restart}{limit} in {}", Seconds(delay)))
+            }
+            Notice::Done(outcome) => self.last_words(outcome, known.pid),
+        }
+    }
+
+    /// By when the first heartbeat is due, and where.
+    fn first_heartbeat(&self) -> String {
+        let due = match self.policy.watchdog {
+            Watchdog::Off => return String::new(),
+            Watchdog::On { timeout, initial_delay } => Seconds(initial_delay.saturating_add(timeout)),
+        };
+        let place = self.heartbeat_file.as_ref().map(|file| format!(" in {file}")).unwrap_or_default();
+        format!("; first heartbeat due within {due}{place}")
+    }
+
+    /// What shows that it hangs, and what else is worth knowing.
+    fn sign(&self, pid: u32, evidence: Evidence, known: &KnownRun) -> String {
+        let condition = match known.condition {
+            Condition::Going => String::new(),
+            Condition::Stopped { signal } => format!(", stopped by {}", SignalNumber(signal)),
+        };
+        match evidence {
+            Evidence::Silence { silence } => {
+                let usual = known.usual_interval().map(|usual| self.usually(usual)).unwrap_or_default();
+                format!(": pid {pid} silent for {}{condition}{usual}", Seconds(silence))
+            }
+            Evidence::Report {} => format!(", as pid {pid} reports{condition}"),
+        }
+    }
+
+    fn usually(&self, interval: Duration) -> String {
+        let usual = format!(" (the heartbeats seen before were about {} apart", Seconds(interval));
+        match self.policy.watchdog {
+            Watchdog::On { timeout, .. } => format!("{usual}; --timeout is {})", Seconds(timeout)),
+            Watchdog::Off => usual + ")",
+        }
+    }
+
+    fn escalation(&self, on_hang: OnHang, grace_period: Duration) -> String {
+        let grace = Seconds(grace_period);
+        match on_hang {
+            OnHang::Stop => format!("asked to leave, SIGKILL in {grace}"),
+            OnHang::Signal { grace_period: first } => {
+                let (signal, first) = (self.hang_signal, Seconds(first));
+                format!("it gets {signal}, is asked to leave after {first}, and gets SIGKILL {grace} later")
+            }
+        }
+    }
+
+    fn last_words(&self, outcome: Outcome, pid: u32) -> (Level, String) {
+        let code = exit_code::of(outcome);
+        match outcome {
+            Outcome::Finished => (Level::Info, format!("finished: exit code {code}")),
+            Outcome::Stopped => (Level::Info, format!("stopped: exit code {code}")),
+            Outcome::Killed => (Level::Warn, format!("stopped, but pid {pid} had to be killed: exit code {code}")),
+            Outcome::GaveUp { end, reason } => {
+                let (reason, last) = (Reason(reason, self.policy.max_restarts), Ended(end));
+                let code = match end {
+                    End::Exited(ExitStatus::Code(_)) => String::new(),
+                    End::Exited(ExitStatus::Signal(_)) | End::Hung | End::NotStarted(_) => {
+                        format!(": exit code {code}")
+                    }
+                };
+                (Level::Error, format!("giving up: {reason}; the last run {last}{code}"))
+            }
+        }
+    }
+}
+
+fn exited(run: RunId, pid: u32, status: ExitStatus, ending: Ending) -> (Level, String) {
+    let words = format!("{run}: pid {pid} {}", Status(status));
+    match ending {
+        Ending::Spontaneous { after } => {
+            let level = if status.is_success() { Level::Info } else { Level::Warn };
+            (level, format!("{words} after {}", Seconds(after)))
+        }
+        Ending::Asked => (Level::Info, format!("{words}, as it was asked to leave")),
+        Ending::Killed => (Level::Info, words),
+    }
+}
+
+/// Of the log, whose reader was too slow or could not be written to.
+pub fn lines_lost(lines: u64) -> String {
+    format!("log lines lost: {lines}")
+}
+
+#[cfg(test)]
+mod tests;

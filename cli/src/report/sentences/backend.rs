@@ -1,0 +1,140 @@
+//! What the backend has to tell, in words.
+
+use super::Sentences;
+use crate::report::Standing;
+use crate::report::display::{
+    Counted, Escaped, Name, Names, Recipient, Remainder, Seconds, SignalNumber, Snapshot, remedy,
+};
+use crate::report::run::KnownRun;
+use log::Level;
+use std::path::Path;
+use supervisor_backend_unix::{
+    Disregard, HeartbeatFound, ProbeOutcome, ProcessSnapshot, Rest, Signal, Target, UnixNotice,
+};
+use supervisor_core::Watchdog;
+
+impl Sentences {
+    pub(super) fn backend(&self, notice: &UnixNotice, known: &KnownRun, standing: &Standing) -> (Level, String) {
+        let run = standing.run;
+        match notice {
+            UnixNotice::SignalReceived { signal, sender: 0 } => (Level::Info, format!("got {signal}")),
+            UnixNotice::SignalReceived { signal, sender } => (Level::Info, format!("got {signal} from pid {sender}")),
+            UnixNotice::SignalForwarded { signal, pid: Some(pid) } => {
+                (Level::Info, format!("passed {signal} on to pid {pid}"))
+            }
+            UnixNotice::SignalForwarded { signal, pid: None } => {
+                (Level::Info, format!("got {signal}, and nothing runs to pass it on to"))
+            }
+            UnixNotice::SignalSent { signal, target } => {
+                (sending(*signal, target), format!("sent {signal} to {}", Recipient(target)))
+            }
+            UnixNotice::SignalFailed { signal, target, error } => {
+                (Level::Warn, format!("cannot send {signal} to {}: {error}", Recipient(target)))
+            }
+            UnixNotice::SignalDisregarded { process, signal, disregard } => {
+                let what = match disregard {
+                    Disregard::Ignored => "ignores",
+                    Disregard::Blocked => "blocks",
+                };
+                let advice = "have it handle the signal, or name another with --stop-signal";
+                (Level::Warn, format!("{} {what} {signal}, so that it does not leave: {advice}", Name(process)))
+            }
+            UnixNotice::ProcessStopped { process, signal } => {
+                let (name, signal, remedy) = (Name(process), SignalNumber(*signal), remedy(*signal));
+                (Level::Warn, format!("{name} is stopped by {signal}{remedy}"))
+            }
+            UnixNotice::ProcessContinued { pid } => (Level::Info, format!("pid {pid} goes on")),
+            UnixNotice::OutOfMemory { pid, kills } => {
+                let kills = Counted(usize::try_from(*kills).unwrap_or(usize::MAX), "kill", "kills");
+                let words = format!("the kernel counted {kills} for want of memory in its cgroup");
+                (Level::Warn, format!("{run}: pid {pid} was killed by SIGKILL, and {words}"))
+            }
+            UnixNotice::LeftBehind { processes } => (Level::Warn, format!("{run}: {}", left_behind(processes))),
+            UnixNotice::KeeperLost { keeper } => {
+                let words = "was killed; the supervisor kills what it kept";
+                (Level::Warn, format!("{run}: its keeper, pid {keeper}, {words}"))
+            }
+            UnixNotice::TerminalLent { group } => {
+                (Level::Info, format!("the terminal is lent to process group {group}, until pid {group} ends"))
+            }
+            UnixNotice::Suspended {} => (Level::Info, "stopped from the terminal, the command too".to_owned()),
+            UnixNotice::Resumed {} => (Level::Info, "goes on, the command too".to_owned()),
+            UnixNotice::Autopsy { processes, rest, frozen } => {
+                (Level::Warn, autopsy(processes, rest.as_ref(), *frozen))
+            }
+            UnixNotice::HeartbeatMissing { file, found } => (Level::Warn, format!("{run}: {}", missing(file, found))),
+            UnixNotice::HeartbeatLate { interval } => {
+                (Level::Warn, format!("{run}: {}", self.late(Seconds(*interval))))
+            }
+            UnixNotice::Status { text } => (Level::Info, format!("status of pid {}: {}", known.pid, Escaped(text))),
+            UnixNotice::MessagesSummed { messages } => {
+                let many = Counted(usize::try_from(*messages).unwrap_or(usize::MAX), "message", "messages");
+                let pid = known.pid;
+                (Level::Info, format!("pid {pid} sent {many} more, too fast to show each of them"))
+            }
+            UnixNotice::ProbeFailed { outcome, last_words } => (Level::Warn, probe_failed(outcome, last_words)),
+            UnixNotice::Trouble(trouble) => (Level::Warn, self.trouble(trouble)),
+            UnixNotice::Tick {} => (Level::Trace, String::new()),
+        }
+    }
+
+    fn late(&self, interval: Seconds) -> String {
+        let timeout = match self.policy.watchdog {
+            Watchdog::On { timeout, .. } => format!(" above the {} that it is", Seconds(timeout)),
+            Watchdog::Off => String::new(),
+        };
+        let words = format!("a heartbeat came {interval} after the one before it, or after the start");
+        format!("{words}: the command is slow rather than hung; raise --timeout{timeout}")
+    }
+}
+
+/// Leftovers that are killed are worth a warning.
+fn sending(signal: Signal, target: &Target) -> Level {
+    match target {
+        Target::Leftovers { .. } | Target::Unseen {} if signal == Signal::KILL => Level::Warn,
+        Target::Group { .. } | Target::Processes { .. } | Target::Leftovers { .. } | Target::Unseen {} => Level::Info,
+    }
+}
+
+fn left_behind(processes: &[supervisor_backend_unix::Named]) -> String {
+    let names = match processes {
+        [] => String::new(),
+        processes => format!(" ({})", Names(processes)),
+    };
+    let words = "the command exited with code 0 and left processes behind";
+    format!("{words}{names}, which are ended: if it puts itself into the background, have it run in the foreground")
+}
+
+/// A line for each process.
+fn autopsy(processes: &[ProcessSnapshot], rest: Option<&Rest>, frozen: bool) -> String {
+    let frozen =
+        frozen.then(|| "autopsy: the cgroup of the command is frozen: none of its processes can run".to_owned());
+    let processes = processes.iter().map(|process| Snapshot(process).to_string());
+    let rest = rest.map(|rest| Remainder(rest).to_string());
+    frozen.into_iter().chain(processes).chain(rest).collect::<Vec<_>>().join("\n")
+}
+
+fn missing(file: &Path, found: &HeartbeatFound) -> String {
+    let file = file.display().to_string();
+    let file = Escaped(&file);
+    let found = match found {
+        HeartbeatFound::NoFolder => format!("the folder of the heartbeat file {file} is not there"),
+        HeartbeatFound::NoFile => format!("there is no heartbeat file {file}"),
+        HeartbeatFound::OldFile => format!("the heartbeat file {file} is older than this run"),
+        HeartbeatFound::Unreadable { error } => format!("the heartbeat file {file} cannot be looked at: {error}"),
+    };
+    let remedy = "have the command touch the file that HEARTBEAT_FILE names, name the one that it touches with \
+                  --heartbeat-file, or turn hang detection off with --no-heartbeat";
+    format!("no heartbeat came: {found}; {remedy}")
+}
+
+fn probe_failed(outcome: &ProbeOutcome, last_words: &str) -> String {
+    let outcome = match outcome {
+        ProbeOutcome::Code(code) => format!("exited with code {code}"),
+        ProbeOutcome::Signal(signal) => format!("was killed by {}", SignalNumber((*signal).into())),
+        ProbeOutcome::TimedOut => "took longer than the timeout, and was killed".to_owned(),
+        ProbeOutcome::NotStarted(reason) => format!("could not be started: {}", Escaped(reason)),
+    };
+    let said = if last_words.is_empty() { String::new() } else { format!(", and said: {}", Escaped(last_words)) };
+    format!("the probe {outcome}{said}")
+}

@@ -1,0 +1,48 @@
+//! What cannot be done, in words.
+
+use super::Sentences;
+use crate::report::display::Seconds;
+use supervisor_backend_unix::Trouble;
+use supervisor_core::Watchdog;
+
+impl Sentences {
+    pub(super) fn trouble(&self, trouble: &Trouble) -> String {
+        let file = self.heartbeat_file.as_deref().unwrap_or_default();
+        match trouble {
+            Trouble::StartUnanswered { waited } => {
+                let waited = Seconds(*waited);
+                format!("the command's file system does not answer for {waited}; the command is not executed yet")
+            }
+            Trouble::HeartbeatUnanswered { waited } => {
+                let waited = Seconds(*waited);
+                format!("the file system of {file} does not answer for {waited}; until it does, no hang is found")
+            }
+            Trouble::HeartbeatUnreadable { error } => {
+                format!("cannot look at the heartbeat file {file}, which counts as silence: {error}")
+            }
+            Trouble::CoarseStamps => {
+                let timeout = match self.policy.watchdog {
+                    Watchdog::On { timeout, .. } => format!(", which {} is too short for", Seconds(timeout)),
+                    Watchdog::Off => String::new(),
+                };
+                format!("the time stamps of {file} have whole seconds only{timeout}; use a longer --timeout")
+            }
+            Trouble::ProcessesInvisible { error } => {
+                format!("/proc does not show the command's processes, so that none can be named or examined: {error}")
+            }
+            Trouble::LeftoversUnseen { error } => {
+                format!("cannot see just now what the command has left behind; trying again: {error}")
+            }
+            Trouble::KeeperStuck { keeper } => {
+                let words = "does not take orders: a debugger or a frozen cgroup holds it";
+                format!("the keeper, pid {keeper}, {words}; the supervisor kills it, and with it what it kept")
+            }
+            Trouble::NoSocketFolder { error } => {
+                let words = "NOTIFY_SOCKET is an abstract name, which not all libraries know";
+                format!("--notify: no folder can be made for the socket, so that {words}: {error}")
+            }
+            Trouble::MessageRefused { error } => format!("--notify: a message is passed over: {error}"),
+            Trouble::HookFailed { error } => format!("--on-event: {error}"),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The program of `--on-event`: it is called by the backend, for each event that is put into its queue.
+
+use crate::report::{Content, HOOK, Record, Sink, Standing};
+use log::Level;
+use supervisor_backend_unix::{HookQueue, UnixNotice, Weight};
+use supervisor_core::Notice;
+
+pub struct Hook {
+    queue: HookQueue,
+}
+
+impl Hook {
+    pub fn new(queue: HookQueue) -> Hook {
+        Hook { queue }
+    }
+}
+
+impl Sink for Hook {
+    fn record(&mut self, record: &Record, _standing: &Standing) {
+        if is_for_hooks(record) {
+            self.queue.push(record.content.name(), record.json().to_owned(), weight(&record.content));
+        }
+    }
+
+    /// Hooks end with the backend.
+    fn flush(&mut self) {}
+}
+
+/// Hooks are told of all but what is mere detail, and their own failures.
+fn is_for_hooks(record: &Record) -> bool {
+    record.level <= Level::Info && record.content.trouble() != Some(HOOK)
+}
+
+/// What a command can repeat as often as it likes, or what repeats by itself, is dropped first.
+fn weight(content: &Content) -> Weight {
+    match content {
+        Content::Machine { notice, .. } => weight_of_notice(notice),
+        Content::Backend(notice) => weight_of_unix_notice(notice),
+        Content::Supervising { .. } | Content::LongDelay { .. } => Weight::Milestone,
+        Content::Settings {} | Content::Input { .. } | Content::LogLinesLost { .. } | Content::Trouble { .. } => {
+            Weight::Repeats
+        }
+    }
+}
+
+fn weight_of_notice(notice: &Notice) -> Weight {
+    match notice {
+        Notice::Started { .. }
+        | Notice::StartFailed { .. }
+        | Notice::Heartbeat { .. }
+        | Notice::Hung { .. }
+        | Notice::HangGraceOver { .. }
+        | Notice::Stopping { .. }
+        | Notice::StoppingInstead { .. }
+        | Notice::Restarting { .. }
+        | Notice::RestartingInstead { .. }
+        | Notice::Exited { .. }
+        | Notice::Killing { .. }
+        | Notice::BackingOff { .. }
+        | Notice::Done(_) => Weight::Milestone,
+        Notice::Delayed { .. }
+        | Notice::Ready { .. }
+        | Notice::Leaving { .. }
+        | Notice::TimeoutSet { .. }
+        | Notice::Extended { .. }
+        | Notice::StreakEnded { .. }
+        | Notice::Surviving { .. } => Weight::Repeats,
+    }
+}
+
+fn weight_of_unix_notice(notice: &UnixNotice) -> Weight {
+    match notice {
+        UnixNotice::SignalDisregarded { .. }
+        | UnixNotice::OutOfMemory { .. }
+        | UnixNotice::LeftBehind { .. }
+        | UnixNotice::KeeperLost { .. }
+        | UnixNotice::Autopsy { .. }
+        | UnixNotice::HeartbeatMissing { .. } => Weight::Milestone,
+        UnixNotice::SignalReceived { .. }
+        | UnixNotice::SignalForwarded { .. }
+        | UnixNotice::SignalSent { .. }
+        | UnixNotice::SignalFailed { .. }
+        | UnixNotice::ProcessStopped { .. }
+        | UnixNotice::ProcessContinued { .. }
+        | UnixNotice::TerminalLent { .. }
+        | UnixNotice::Suspended {}
+        | UnixNotice::Resumed {}
+        | UnixNotice::HeartbeatLate { .. }
+        | UnixNotice::Status { .. }
+        | UnixNotice::MessagesSummed { .. }
+        | UnixNotice::ProbeFailed { .. }
+        | UnixNotice::Trouble(_)
+        | UnixNotice::Tick {} => Weight::Repeats,
+    }
+}

@@ -1,0 +1,132 @@
+//! Standard error, written to without waiting wherever that can be done. It is shared with the command, so that it is
+//! never itself switched to non-blocking.
+
+use super::output::Destination;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, fstatfs, openat};
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
+use std::io::{self, Stderr as Shared};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Lines that wait for a slow reader.
+const ROOM: usize = 512;
+/// Lines that wait for a slow file: it is to lose none.
+const ROOM_OF_FILE: usize = 1 << 16;
+
+/// What standard error is, as far as it decides how it is written to.
+pub enum Stderr {
+    /// A pipe or a terminal, opened anew: this description is ours alone, and never waits.
+    Reopened(OwnedFd),
+    Socket(Shared),
+    /// A regular file on a file system of this machine.
+    LocalFile(Shared),
+    /// A regular file on a file system that may not answer.
+    DistantFile(Shared),
+    /// Anything else, or what could not be opened anew.
+    Other(Shared),
+}
+
+impl Stderr {
+    pub fn find() -> Stderr {
+        let shared = io::stderr();
+        let Ok(stat) = fstat(&shared) else { return Stderr::Other(shared) };
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Fifo | FileType::CharacterDevice => reopen().map_or(Stderr::Other(shared), Stderr::Reopened),
+            FileType::Socket => Stderr::Socket(shared),
+            FileType::RegularFile if is_local(&shared) => Stderr::LocalFile(shared),
+            FileType::RegularFile => Stderr::DistantFile(shared),
+            _ => Stderr::Other(shared),
+        }
+    }
+
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        match self {
+            Stderr::Reopened(own) => own.as_fd(),
+            Stderr::Socket(shared)
+            | Stderr::LocalFile(shared)
+            | Stderr::DistantFile(shared)
+            | Stderr::Other(shared) => shared.as_fd(),
+        }
+    }
+}
+
+impl Destination for Stderr {
+    fn room(&self) -> usize {
+        match self {
+            Stderr::LocalFile(_) | Stderr::DistantFile(_) => ROOM_OF_FILE,
+            Stderr::Reopened(_) | Stderr::Socket(_) | Stderr::Other(_) => ROOM,
+        }
+    }
+
+    fn write_now(&self, text: &[u8]) -> io::Result<usize> {
+        let mut written = 0;
+        while written < text.len() {
+            let rest = &text[written..];
+            let result = match self {
+                Stderr::Reopened(own) => rustix::io::write(own, rest),
+                Stderr::Socket(shared) => send(shared, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL),
+                Stderr::LocalFile(shared) => rustix::io::write(shared, rest),
+                Stderr::DistantFile(_) | Stderr::Other(_) => break,
+            };
+            match result {
+                Ok(bytes) => written += bytes,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(written)
+    }
+
+    fn write(&self, mut text: &[u8]) -> io::Result<()> {
+        let descriptor = self.descriptor();
+        while !text.is_empty() {
+            match rustix::io::write(descriptor, text) {
+                Ok(written) => text = &text[written..],
+                Err(Errno::INTR) => {}
+                // Ours, or one that the command has switched.
+                Err(Errno::AGAIN) => {
+                    poll(&mut [PollFd::new(&descriptor, PollFlags::OUT)], None)?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_writable(&self) -> bool {
+        poll(&mut [PollFd::new(&self.descriptor(), PollFlags::OUT)], Some(&Timespec::default())) == Ok(1)
+    }
+}
+
+fn reopen() -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    openat(CWD, c"/proc/self/fd/2", flags, Mode::empty())
+}
+
+/// Whether the file system is one that answers for itself: statfs(2).
+fn is_local(file: impl AsFd) -> bool {
+    const BTRFS: u32 = 0x9123_683e;
+    const EXT: u32 = 0xef53;
+    const F2FS: u32 = 0xf2f5_2010;
+    const OVERLAY: u32 = 0x794c_7630;
+    const RAMFS: u32 = 0x8584_58f6;
+    const TMPFS: u32 = 0x0102_1994;
+    const XFS: u32 = 0x5846_5342;
+    const ZFS: u32 = 0x2fc1_2fc1;
+    // The field is wider on some machines than the number.
+    fstatfs(file)
+        .is_ok_and(|found| [BTRFS, EXT, F2FS, OVERLAY, RAMFS, TMPFS, XFS, ZFS].contains(&(found.f_type as u32)))
+}
+
+/// Whether standard error goes to the journal: `JOURNAL_STREAM` of systemd.exec(5).
+pub fn is_journal() -> bool {
+    let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    fstat(io::stderr()).is_ok_and(|stat| is_named(&stat, &stream))
+}
+
+/// Whether these are its device and inode.
+fn is_named(stat: &Stat, stream: &str) -> bool {
+    stream == format!("{}:{}", stat.st_dev, stat.st_ino)
+}

@@ -1,0 +1,210 @@
+//! Files that tell the present: status, metrics, the pid. Each change replaces them whole, in a thread of their own, so
+//! that a file system that does not answer holds nothing up.
+
+use crate::options::{FileForm, Settings, StateFileSettings};
+use crate::patience::{self, LAST_WORDS};
+use crate::report::display::Escaped;
+use crate::report::{Change, Record, Sink, Standing, Status, Troubles};
+use crate::sinks::metrics;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use std::{fs, io};
+use supervisor_backend_unix::{OwnFile, Worker, within};
+
+/// Heartbeats alone rewrite the files no more often than this.
+const SELDOM: Duration = Duration::from_secs(1);
+
+/// All such files of a supervisor.
+pub struct StateFiles {
+    status: Status,
+    files: Vec<StateFile>,
+    written: Instant,
+}
+
+/// One of them.
+struct StateFile {
+    form: FileForm,
+    /// Only the latest version is worth writing.
+    versions: Worker<Version>,
+    last: Version,
+}
+
+/// What a file holds, if it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Version {
+    Text(String),
+    Gone,
+}
+
+impl StateFiles {
+    /// All that the settings ask for, if they do, written for the first time.
+    ///
+    /// # Errors
+    /// That a file cannot be written, in one line.
+    pub fn begin(settings: &Settings, troubles: &Troubles) -> Result<Option<StateFiles>, String> {
+        if settings.files.is_empty() {
+            return Ok(None);
+        }
+        let status = Status::new(settings.name.clone(), settings.policy.max_restarts);
+        let files = settings.files.iter().map(|file| StateFile::begin(file, &status, troubles));
+        Ok(Some(StateFiles { files: files.collect::<Result<_, _>>()?, status, written: Instant::now() }))
+    }
+
+    fn write(&mut self) {
+        self.written = Instant::now();
+        self.files.iter_mut().for_each(|file| file.write(&self.status));
+    }
+}
+
+impl Sink for StateFiles {
+    fn record(&mut self, record: &Record, standing: &Standing) {
+        match self.status.take(record, standing) {
+            Change::Something => self.write(),
+            Change::Heartbeat if self.written.elapsed() >= SELDOM => self.write(),
+            Change::Heartbeat | Change::Nothing => {}
+        }
+    }
+
+    fn flush(&mut self) {
+        // What heartbeats alone have changed.
+        self.write();
+        self.files.iter().for_each(|file| file.versions.flush(LAST_WORDS));
+    }
+}
+
+impl StateFile {
+    fn begin(settings: &StateFileSettings, status: &Status, troubles: &Troubles) -> Result<StateFile, String> {
+        let StateFileSettings { option, form, file } = settings;
+        let words = format!("{option} {}: cannot be written", Escaped(&file.path().display().to_string()));
+        let first = version(*form, status);
+        create(file, &first)
+            .map_err(|error| format!("{words}: {}; give a path in a folder that can be written to", reason(&error)))?;
+        let (troubles, option) = (troubles.clone(), *option);
+        let tell = move |error: &io::Error| troubles.tell(option, error.to_string(), format!("{words}: {error}"));
+        Ok(StateFile { form: *form, versions: writer(file.clone(), tell), last: first })
+    }
+
+    fn write(&mut self, status: &Status) {
+        let version = version(self.form, status);
+        if version != self.last {
+            self.versions.put(version.clone());
+            self.last = version;
+        }
+    }
+}
+
+fn version(form: FileForm, status: &Status) -> Version {
+    match (form, status.pid) {
+        (FileForm::Status, _) => Version::Text(status.json()),
+        (FileForm::Metrics, _) => Version::Text(metrics::text(status)),
+        (FileForm::Pid, Some(pid)) => Version::Text(format!("{pid}\n")),
+        (FileForm::Pid, None) => Version::Gone,
+    }
+}
+
+/// Writes the first version, and finds out that others can be written.
+///
+/// # Errors
+/// That the file cannot be written, that its file system does not answer, or that it is something that must not be
+/// replaced: a device, a pipe, a folder.
+fn create(file: &OwnFile, first: &Version) -> io::Result<()> {
+    let (file, first) = (file.clone(), first.clone());
+    within(patience::LONG, move || {
+        refuse_what_is_no_file(file.path())?;
+        match &first {
+            Version::Text(text) => file.replace(text),
+            Version::Gone => file.replace("").map(|()| file.remove()),
+        }
+    })
+}
+
+fn refuse_what_is_no_file(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() && !found.is_symlink() => {
+            Err(io::Error::other("it is there, and not a regular file"))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Writes the latest version. `on_error` is told of the first failure of each row of them.
+fn writer(file: OwnFile, on_error: impl Fn(&io::Error) + Send + 'static) -> Worker<Version> {
+    let mut last = Ok(());
+    Worker::new("files", 1, move |version| {
+        let result = match version {
+            Version::Text(text) => file.replace(&text),
+            Version::Gone => {
+                file.remove();
+                Ok(())
+            }
+        };
+        if let (Err(error), Ok(())) = (&result, &last) {
+            on_error(error);
+        }
+        last = result;
+    })
+}
+
+/// Without the names of temporary files.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "its folder is not there".to_owned(),
+        io::ErrorKind::PermissionDenied => "its folder cannot be written to".to_owned(),
+        io::ErrorKind::TimedOut => "its file system does not answer".to_owned(),
+        io::ErrorKind::Other => error.to_string(),
+        kind => kind.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Version {
+        Version::Text(text.to_owned())
+    }
+
+    #[test]
+    fn the_last_version_is_there_after_a_flush() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = OwnFile::new(&folder.path().join("status")).unwrap();
+        create(&file, &text("0")).unwrap();
+        let versions = writer(file.clone(), |error| panic!("{error}"));
+        (1..=1000).for_each(|number: u32| versions.put(text(&number.to_string())));
+        versions.flush(Duration::from_secs(60));
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), "1000");
+        versions.put(Version::Gone);
+        versions.flush(Duration::from_secs(60));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_at_first_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = OwnFile::new(&folder.path().join("pid")).unwrap();
+        create(&file, &Version::Gone).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(create(&OwnFile::new(&folder.path().join("no/pid")).unwrap(), &Version::Gone).is_err());
+    }
+
+    #[test]
+    fn a_failure_is_told_once_until_it_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("inner");
+        fs::create_dir(&inner).unwrap();
+        let file = OwnFile::new(&inner.join("status")).unwrap();
+        let (told, errors) = std::sync::mpsc::channel();
+        let versions = writer(file.clone(), move |error| told.send(error.kind()).unwrap());
+        fs::remove_dir_all(&inner).unwrap();
+        for _ in 0..3 {
+            versions.put(text("1"));
+            versions.flush(Duration::from_secs(60));
+        }
+        fs::create_dir(&inner).unwrap();
+        versions.put(text("2"));
+        versions.flush(Duration::from_secs(60));
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), "2");
+        drop(versions);
+        assert_eq!(errors.try_iter().collect::<Vec<_>>(), [io::ErrorKind::NotFound]);
+    }
+}
