@@ -3,6 +3,8 @@
 use crate::support::{
     Place, Supervised, children, is_alive, name_of, python, signal, skipped, wait_for_file, wait_until,
 };
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 /// A command that hides what it starts. Each of its processes, `count` in all, writes its pid into the file `pids`.
@@ -14,92 +16,95 @@ struct Tree {
 
 /// The main process of most of them: it stays, and looks at nothing.
 const STAY: &str = "echo $$ >> pids; echo > ready; while :; do sleep 0.05; done";
-/// A daemon that stays.
-const DAEMON: &str = "echo $$ >> pids; echo > up; exec sleep 1000";
 
-/// A daemon with this way of being started, beside a main process.
+/// Programs that lie in the folder of each test: a daemon that stays, and ways to start it.
+const PROGRAMS: [(&str, &str); 6] = [
+    ("daemon", "#!/bin/sh\ncd \"${0%/*}\"; echo $$ >> pids; echo > up; exec sleep 1000\n"),
+    ("deaf", "#!/bin/sh\ntrap '' TERM HUP INT; exec ./daemon\n"),
+    ("stopped", "#!/bin/sh\necho $$ >> pids; echo > up; kill -STOP $$; exec sleep 1000\n"),
+    (
+        "sibling.py",
+        "import ctypes, os, platform\n\
+         clone = 56 if platform.machine() == 'x86_64' else 220\n\
+         CLONE_PARENT, SIGCHLD = 0x8000, 17\n\
+         if ctypes.CDLL(None).syscall(clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0) == 0:\n    os.execv('./daemon', ['./daemon'])\n",
+    ),
+    (
+        "dead_leader.py",
+        "import ctypes, os, platform, threading, time\n\
+         threading.Thread(target=lambda: time.sleep(1000)).start()\n\
+         open('pids', 'a').write(f'{os.getpid()}\\n')\nopen('up', 'w')\n\
+         ctypes.CDLL(None).syscall(60 if platform.machine() == 'x86_64' else 93, 0)\n",
+    ),
+    (
+        "subreaper.py",
+        "import ctypes, subprocess, time\n\
+         PR_SET_CHILD_SUBREAPER = 36\n\
+         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)\n\
+         subprocess.run(['sh', '-c', '(setsid ./daemon &)'])\ntime.sleep(1000)\n",
+    ),
+];
+
+/// A daemon that is started in this way, beside a main process.
 fn daemon(name: &'static str, start: &str) -> Tree {
-    Tree { name, script: format!("{start}; while ! [ -e up ]; do sleep 0.01; done; {STAY}"), count: 2 }
+    Tree { name, script: format!("{start}\nwhile ! [ -e up ]; do sleep 0.01; done; {STAY}"), count: 2 }
 }
 
 fn trees() -> Vec<Tree> {
-    let python = python();
-    let mut trees = vec![
+    let (python, supervisor) = (python(), env!("CARGO_BIN_EXE_supervisor"));
+    let group = format!("for i in 1 2 3; do sleep 1000 & echo $! >> pids; done; {STAY}");
+    let many =
+        format!("i=0; while [ $i -lt 300 ]; do (setsid sleep 1000 & echo $! >> pids); i=$((i + 1)); done; {STAY}");
+    vec![
         Tree { name: "the command alone", script: STAY.to_owned(), count: 1 },
-        Tree {
-            name: "its group",
-            script: format!("for i in 1 2 3; do sleep 1000 & echo $! >> pids; done; {STAY}"),
-            count: 4,
-        },
-        daemon("a session of its own", &format!("(setsid sh -c '{DAEMON}' &)")),
-        daemon("without its environment", &format!("(setsid env -i PATH=$PATH sh -c '{DAEMON}' &)")),
-        daemon("with other limits", &format!("(setsid env -i PATH=$PATH prlimit --rttime=unlimited sh -c '{DAEMON}' &)")),
-        daemon("deaf to signals", &format!("(setsid sh -c 'trap \"\" TERM HUP INT; {DAEMON}' &)")),
-        daemon("stopped", "(setsid sh -c 'echo $$ >> pids; echo > up; kill -STOP $$; sleep 1000' &)"),
-        daemon("another user", &format!("(setsid setpriv --reuid=65534 --clear-groups sh -c '{DAEMON}' &)")),
+        Tree { name: "its group", script: group, count: 4 },
+        daemon("a session of its own", "(setsid ./daemon &)"),
+        daemon("without its environment", "(setsid env -i PATH=$PATH ./daemon &)"),
+        daemon("with other limits", "(setsid env -i PATH=$PATH prlimit --rttime=unlimited ./daemon &)"),
+        daemon("deaf to signals", "(setsid ./deaf &)"),
+        daemon("stopped", "(setsid ./stopped &)"),
+        daemon("another user", "(setsid setpriv --reuid=65534 --clear-groups ./daemon &)"),
+        daemon("a child for its parent", &format!("{python} sibling.py")),
+        daemon("a dead leader with a living thread", &format!("(setsid {python} dead_leader.py &)")),
+        daemon("below a subreaper of its own", &format!("(setsid {python} subreaper.py &)")),
         daemon(
-            "a child for its parent (CLONE_PARENT)",
-            &format!(
-                "{python} -c 'import ctypes, os, time\nif ctypes.CDLL(None).syscall({}, 0x8000 | 17, 0, 0, 0, 0) == 0:\n \
-                 open(\"pids\", \"a\").write(str(os.getpid()) + \"\\n\"); open(\"up\", \"w\"); time.sleep(1000)'",
-                if cfg!(target_arch = "x86_64") { 56 } else { 220 }
-            ),
+            "below a supervisor of its own",
+            &format!("{supervisor} --no-heartbeat sh -c '(setsid ./daemon &); exec sleep 1000' 2> below.log &"),
         ),
-        daemon(
-            "a dead leader with a living thread",
-            &format!(
-                "(setsid {python} -c 'import ctypes, os, threading, time\n\
-                 threading.Thread(target=lambda: time.sleep(1000)).start()\n\
-                 open(\"pids\", \"a\").write(str(os.getpid()) + \"\\n\"); open(\"up\", \"w\")\n\
-                 ctypes.CDLL(None).syscall({}, 0)' &)",
-                if cfg!(target_arch = "x86_64") { 60 } else { 93 }
-            ),
-        ),
-        daemon(
-            "below a subreaper of its own",
-            &format!(
-                "(setsid {python} -c 'import ctypes, os, subprocess, time\n\
-                 ctypes.CDLL(None).prctl(36, 1)\n\
-                 subprocess.run([\"sh\", \"-c\", \"(setsid sh -c \\\"{}\\\" &)\"]); time.sleep(1000)' &)",
-                DAEMON.replace('$', "\\\\\\$")
-            ),
-        ),
-        Tree {
-            name: "three hundred processes",
-            script: format!("i=0; while [ $i -lt 300 ]; do (setsid sleep 1000 & echo $! >> pids); i=$((i + 1)); done; {STAY}"),
-            count: 301,
-        },
-    ];
-    let supervisor = env!("CARGO_BIN_EXE_supervisor");
-    let inner = "(setsid env -i PATH=$PATH sh -c \"echo \\$\\$ >> pids; echo > up; exec sleep 1000\" &); exec sleep 1000";
-    trees.push(daemon("a supervisor below", &format!("{supervisor} --no-heartbeat sh -c '{inner}' 2> /dev/null &")));
-    trees
+        Tree { name: "three hundred processes", script: many, count: 301 },
+    ]
 }
 
 /// Sessions for other users, as real su(1) and sudo(8) begin them: with limits and an environment of their own.
 fn sessions() -> Vec<Tree> {
-    let in_place = "cd \"$0\"; ";
-    let mut trees = Vec::new();
     let can = |words: &[&str]| Command::new(words[0]).args(&words[1..]).output().is_ok_and(|out| out.status.success());
+    let mut trees = Vec::new();
     if can(&["su", "-", "-c", "true"]) {
-        trees.push(daemon("a session of su", &format!("su - root -c '{in_place}{DAEMON}' -- \"$PWD\" < /dev/null &")));
-        trees.push(daemon(
-            "a daemon of su",
-            &format!("su - root -c '{in_place}(setsid sh -c \"echo \\$\\$ >> pids; echo > up; exec sleep 1000\" &)' -- \"$PWD\" < /dev/null"),
-        ));
+        trees.push(daemon("a session of su", "su - root -c \"$PWD/daemon\" < /dev/null &"));
+        trees.push(daemon("a daemon of su", "su - root -c \"(setsid $PWD/daemon &)\" < /dev/null"));
     } else {
         skipped("su - is not to be had without a password");
     }
     if can(&["sudo", "-n", "true"]) {
-        trees.push(daemon("a session of sudo", &format!("sudo -n sh -c '{in_place}{DAEMON}' \"$PWD\" < /dev/null &")));
-        trees.push(daemon(
-            "a daemon of sudo",
-            &format!("sudo -n sh -c '{in_place}(setsid env -i PATH=$PATH sh -c \"echo \\$\\$ >> pids; echo > up; exec sleep 1000\" &)' \"$PWD\" < /dev/null"),
-        ));
+        trees.push(daemon("a session of sudo", "sudo -n \"$PWD/daemon\" < /dev/null &"));
+        trees.push(daemon("a daemon of sudo", "sudo -n sh -c '(setsid env -i PATH=$PATH ./daemon &)' < /dev/null"));
     } else {
         skipped("sudo -n is not to be had");
     }
     trees
+}
+
+/// A folder with the programs, in which sessions of others may write too.
+fn place_of_trees() -> Place {
+    let place = Place::new();
+    for (name, text) in PROGRAMS {
+        std::fs::write(place.path(name), text).unwrap();
+        std::fs::set_permissions(place.path(name), Permissions::from_mode(0o755)).unwrap();
+    }
+    std::fs::set_permissions(place.path(""), Permissions::from_mode(0o777)).unwrap();
+    std::fs::write(place.path("pids"), "").unwrap();
+    std::fs::set_permissions(place.path("pids"), Permissions::from_mode(0o666)).unwrap();
+    place
 }
 
 /// The supervisor of a tree whose processes are all there.
@@ -110,18 +115,17 @@ struct Grown {
 }
 
 fn grow(tree: &Tree, options: &[&str]) -> Grown {
-    let place = Place::new();
-    // Sessions of others must be able to write here.
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(place.path(""), std::fs::Permissions::from_mode(0o777)).unwrap();
-    std::fs::write(place.path("pids"), "").unwrap();
-    std::fs::set_permissions(place.path("pids"), std::fs::Permissions::from_mode(0o666)).unwrap();
+    let place = place_of_trees();
     let supervised = place.start(options, &tree.script);
+    let pids = wait_until_grown(tree, &place);
+    Grown { place, supervised, pids }
+}
+
+fn wait_until_grown(tree: &Tree, place: &Place) -> Vec<i32> {
     let pids = || place.read("pids").lines().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>();
     wait_until(&format!("{}: all are up", tree.name), || pids().len() == tree.count && place.path("ready").exists());
-    let pids = pids();
-    assert!(pids.iter().all(|&pid| is_there(pid)), "{}", tree.name);
-    Grown { place, supervised, pids }
+    assert!(pids().into_iter().all(is_there), "{}", tree.name);
+    pids()
 }
 
 /// Whether a process, or a thread of it, lives.
@@ -210,23 +214,31 @@ fn nothing_outlives_the_supervisor_of_an_ordinary_user() {
         return skipped("setpriv --reuid: not root");
     }
     // The binary may lie where only root can go.
-    let folder = tempfile::Builder::new().permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755)).tempdir();
-    let folder = folder.unwrap();
+    let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
     let binary = folder.path().join("supervisor");
     std::fs::copy(env!("CARGO_BIN_EXE_supervisor"), &binary).unwrap();
-    for tree in trees().iter().filter(|tree| !["another user", "a supervisor below"].contains(&tree.name)) {
-        let place = Place::new();
-        std::fs::set_permissions(place.path(""), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    // They need a right, or an interpreter that may lie where only root can go.
+    let cannot = ["another user", "below a supervisor of its own"];
+    let can_run = |program: &str| {
+        // Setpriv itself still has the rights of root when it executes.
+        let script = "exec \"$0\" -c ''";
+        let as_other = ["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", script, program];
+        Command::new("setpriv").args(as_other).output().is_ok_and(|out| out.status.success())
+    };
+    let has_python = can_run(python());
+    for tree in trees().iter().filter(|tree| !cannot.contains(&tree.name)) {
+        if tree.script.contains(".py") && !has_python {
+            skipped(&format!("{}: the interpreter is not for everybody", tree.name));
+            continue;
+        }
+        let place = place_of_trees();
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&binary);
         command.args(["--no-heartbeat", "sh", "-c", &tree.script]).current_dir(place.path(""));
         let supervised = Supervised::start(command);
-        let pids = || place.read("pids").lines().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>();
-        wait_until(&format!("{}: all are up", tree.name), || {
-            pids().len() == tree.count && place.path("ready").exists()
-        });
+        let pids = wait_until_grown(tree, &place);
         supervised.signal("KILL");
-        wait_for_end_of(tree.name, &pids());
+        wait_for_end_of(tree.name, &pids);
     }
 }
 
@@ -244,7 +256,10 @@ fn a_namespace_does_not_outlive_the_supervisor() {
     wait_for_file(&place.path("up"));
     let held = place.path("held").canonicalize().unwrap();
     let is_held = || {
-        let fds = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| std::fs::read_dir(entry.path().join("fd")).ok());
+        let fds = std::fs::read_dir("/proc")
+            .unwrap()
+            .flatten()
+            .filter_map(|entry| std::fs::read_dir(entry.path().join("fd")).ok());
         fds.flatten().flatten().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|target| target == held))
     };
     assert!(is_held());
@@ -276,7 +291,6 @@ fn a_fork_chain_does_not_outlive_the_supervisor() {
         let name = format!("chain{}", std::process::id());
         std::fs::copy("/bin/sh", place.path(&name)).unwrap();
         let program = place.path(&name).display().to_string();
-        std::fs::write(place.path("link"), format!("echo > up; exec setsid {program} link")).unwrap();
         std::fs::write(place.path("link"), format!("echo > up; setsid {program} ./link & exit 0\n")).unwrap();
         let supervised = place.start(&["--no-heartbeat"], &format!("{program} ./link; sleep 1000"));
         wait_for_file(&place.path("up"));
@@ -319,7 +333,8 @@ fn hooks_and_probes_do_not_outlive_their_keepers() {
         wait_until("both are up", || place.read("pids").lines().count() == 2);
         let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
         let parent = parent_of(command);
-        let keeper = children(supervised.pid()).into_iter().find(|&child| child != parent && name_of(child) == "keeper");
+        let keeper =
+            children(supervised.pid()).into_iter().find(|&child| child != parent && name_of(child) == "keeper");
         signal(keeper.unwrap(), "KILL");
         wait_for_end_of(option, &pids);
         assert!(is_alive(command));
@@ -336,9 +351,9 @@ fn parent_of(pid: i32) -> i32 {
 /// A supervisor below is killed: the command of the one above is none of its business.
 #[test]
 fn the_command_above_outlives_a_supervisor_below() {
-    let place = Place::new();
+    let place = place_of_trees();
     let below = format!("{} --no-heartbeat sleep 1000 & echo $! > below", env!("CARGO_BIN_EXE_supervisor"));
-    let script = format!("{below}; (setsid sh -c '{DAEMON}' &); while ! [ -e up ]; do sleep 0.01; done; {STAY}");
+    let script = format!("{below}; (setsid ./daemon &); while ! [ -e up ]; do sleep 0.01; done; {STAY}");
     let mut supervised = place.start(&["--no-heartbeat"], &script);
     wait_for_file(&place.path("ready"));
     let command = supervised.command_pid();
@@ -416,7 +431,8 @@ fn no_keeper_stays_behind() {
 #[test]
 fn a_keeper_that_is_stopped_goes_on() {
     let place = Place::new();
-    let mut supervised = place.start(&["--no-heartbeat"], "trap 'exit 7' USR1; echo > ready; while :; do sleep 0.05; done");
+    let mut supervised =
+        place.start(&["--no-heartbeat"], "trap 'exit 7' USR1; echo > ready; while :; do sleep 0.05; done");
     wait_for_file(&place.path("ready"));
     let (command, keeper) = (supervised.command_pid(), supervised.keeper());
     for _ in 0..3 {
@@ -453,7 +469,7 @@ fn a_keeper_that_is_traced_is_replaced_by_the_supervisor() {
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
     supervised.signal("TERM");
-    supervised.wait_for_line("takes no orders");
+    supervised.wait_for_line("does not take orders");
     let end = supervised.end();
     tracer.wait().unwrap();
     assert!(end.code.is_some(), "{}", end.log);
