@@ -68,7 +68,9 @@ impl Sink for StateFiles {
     fn flush(&mut self) {
         // What heartbeats alone have changed.
         self.write();
-        self.files.iter().for_each(|file| file.versions.flush(LAST_WORDS));
+        let until = Instant::now() + LAST_WORDS;
+        let left = || until.saturating_duration_since(Instant::now());
+        self.files.iter().for_each(|file| file.versions.flush(left()));
     }
 }
 

@@ -32,9 +32,9 @@ fn for_missing(program: &str, arguments: &[String]) -> String {
     } else if first != program {
         format!("it is a whole command line in one word: leave out the quotes around it, as in supervisor -- {line}")
     } else if program.contains('/') {
-        "give the path of a program".to_owned()
+        "there is no such file, or the interpreter of that script is not there".to_owned()
     } else {
-        "it is in none of the folders of PATH: give its path".to_owned()
+        "it is in none of the folders of PATH, or its interpreter is not there; give its path".to_owned()
     }
 }
 
@@ -61,9 +61,9 @@ mod tests {
             (&["cd x && y"], "sh -c 'cd x && y'"),
             (&["server | logger"], "sh -c 'server | logger'"),
             (&["ulimit", "-n", "5"], "sh -c"),
-            (&["/opt/server"], "give the path of a program"),
+            (&["/opt/server"], "no such file, or the interpreter"),
             (&["serverr"], "none of the folders of PATH"),
-            (&["a/b=c"], "give the path"),
+            (&["a/b=c"], "no such file"),
         ];
         for (command, expected) in table {
             let arguments: Vec<_> = command[1..].iter().map(|word| (*word).to_owned()).collect();
