@@ -1,58 +1,63 @@
-//! The backend: orders become system calls, and what the kernel tells becomes events.
+//! The backend: orders become system calls, and what the kernel tells becomes events and notices, in one queue.
 
-mod facts;
+mod children;
 mod job_control;
+mod run;
+mod signalling;
 
-use crate::autopsy::Examiner;
 use crate::clock::SystemClock;
-use crate::config::{Config, Hook, Notifications};
-use crate::guard::{Traces, Variable};
-use crate::hooks::{self, Runner};
+use crate::config::{Config, Notifications, StopTarget};
+use crate::heartbeat::watcher::{Finding, Watcher};
+use crate::hooks::HookRunner;
+use crate::keeper::exec::{Program, RESTARTS, Role, failure, variable};
+use crate::keeper::{Keeper, Remains};
 use crate::linux;
-use crate::looker::Looker;
-use crate::mark::Mark;
-use crate::messages::{AT_A_TIME, Messages};
-use crate::notice::{Named, UnixNotice};
-use crate::process::Process;
-use crate::protection::Protection;
-use crate::signal::Signal as Number;
-use crate::signals::Signals;
-use crate::silence::Silence;
-use crate::spawn::{Birth, Command, Image, RESTARTS, Spawned, failure, restarts_variable};
+use crate::notice::{Trouble, UnixNotice};
+use crate::notify::{self, AT_A_TIME, Notify};
+use crate::probe::{ProbeFinding, ProbeRunner};
+use crate::signals::{Hangup, Signal, Signals};
+use crate::source::Source;
+use crate::stall::Stall;
 use crate::terminal::Terminal;
-use crate::tree::{Leader, Tree};
-use nix::poll::{PollFd, PollFlags};
-use rustix::fd::AsFd;
-use rustix::process::Pid;
+use crate::tree::Tree;
+use crate::tree::snapshot::CpuSampler;
+use children::Children;
+use job_control::Suspension;
+use run::Run;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::VecDeque;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
-use supervisor_core::{Backend, Event, Instant, RunId, Signal};
+use supervisor_core::{Backend, Event, Incoming, Instant, Message, Observation, Purpose, RunId};
 
-const HEARTBEAT_FILE: &str = "HEARTBEAT_FILE";
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 
 /// Runs one command as Unix processes. There is at most one in a process, since it reaps every child.
-pub struct UnixBackend<R> {
-    image: Image,
-    stop_signal: Number,
-    hang_signal: Number,
+pub struct UnixBackend {
+    program: Program,
+    stop_signal: Signal,
+    hang_signal: Signal,
+    stop_target: StopTarget,
+    stop_on: Vec<Signal>,
+    restart_signal: Option<Signal>,
     signals: Signals,
-    looker: Option<Looker>,
-    main: Main,
+    remains: Remains,
+    watcher: Option<Watcher>,
+    run: Run,
     tree: Tree,
-    protection: Protection,
-    mark: Option<Mark>,
-    messages: Option<Messages>,
-    hooks: Option<Runner>,
+    children: Children,
+    notify: Option<Notify>,
+    hooks: Option<HookRunner>,
+    probe: Option<ProbeRunner>,
     terminal: Terminal,
-    examiner: Examiner,
+    suspension: Suspension,
+    sampler: CpuSampler,
+    /// The last sign of life of the run, as far as it is known.
+    last_beat: Instant,
+    /// What the cgroup counted when the run began.
+    memory_kills: Option<u64>,
     tick: Option<Tick>,
-    /// When marks are renewed, where perhaps no look will do it.
-    renewal: Option<Instant>,
-    events: VecDeque<Event>,
-    report: R,
+    queue: VecDeque<Incoming<UnixNotice>>,
 }
 
 /// The next [`UnixNotice::Tick`].
@@ -61,270 +66,306 @@ struct Tick {
     due: Instant,
 }
 
-/// The main process of the current run.
-enum Main {
-    /// Nothing runs.
-    None,
-    /// Forked, and about to execute the command.
-    Starting { run: RunId, spawned: Spawned, silence: Silence },
-    /// Lives, or is at least not reaped.
-    Alive { run: RunId, pid: Pid },
-    /// Ended; something that it started may be left. Its group bears this number.
-    Ended { run: RunId, group: i32, sight: Sight },
-}
-
-/// Whether it can be told what is left of a run.
-#[derive(Clone, Copy)]
-enum Sight {
-    Clear,
-    /// Not just now. A signal may be due to what is left.
-    Lost {
-        retry_at: Instant,
-        unsent: Option<Number>,
-    },
-}
-
-impl<R: FnMut(UnixNotice)> UnixBackend<R> {
-    /// Prepares to run a command. `report` is told what the backend does and meets.
+impl UnixBackend {
+    /// Prepares to run a command.
     ///
     /// # Errors
-    /// `InvalidInput` for a command that cannot be written down, and those of prctl(2) and eventfd(2).
-    pub fn new(config: Config, signals: Signals, mut report: R) -> io::Result<UnixBackend<R>> {
+    /// `InvalidInput` for a command that cannot be written down, and those of prctl(2), eventfd(2) and socket(2).
+    pub fn new(config: Config, signals: Signals) -> io::Result<UnixBackend> {
         linux::become_subreaper()?;
+        linux::count_arguments();
         let mut command = config.command;
-        let messages = match config.notifications {
-            Notifications::Refused => None,
-            Notifications::Taken => Some(Messages::open()?),
-        };
-        let socket = messages.as_ref().map(Messages::place);
-        if let Some(socket) = socket {
+        let mut queue = VecDeque::new();
+        let mut notify = None;
+        if config.notifications == Notifications::Taken {
+            let (opened, notice) = Notify::open()?;
             command.environment.retain(|(name, _)| name != NOTIFY_SOCKET);
-            command.environment.push((NOTIFY_SOCKET.into(), socket.variable()));
+            command.environment.push((NOTIFY_SOCKET.into(), opened.address().variable()));
+            queue.extend(notice.map(Incoming::Notice));
+            notify = Some(opened);
         }
-        let own_mark = Mark::own();
-        let mark = own_mark.as_ref().ok().copied();
-        let traces = Traces { mark, variable: variable_of(&command) };
-        let protection = Protection::begin(traces, socket.cloned(), &mut report);
-        if let (Err(error), true) = (own_mark, protection.is_by_guard()) {
-            report(UnixNotice::Unmarked { error });
-        }
-        // After the guard was forked, so that it is a stranger to the tree.
-        let (hooks, hook_mark) = match config.hook {
-            Hook::None => (None, None),
-            Hook::Run(program, hooks) => (Some(Runner::new(&program, hooks, mark)?), mark.map(Mark::of_hook)),
-        };
-        let tree = Tree::new(hook_mark, &mut report)?;
+        let (tree, notice) = Tree::new();
+        queue.extend(notice.map(Incoming::Notice));
+        let socket = notify.as_ref().map(|notify| notify.address().clone());
         Ok(UnixBackend {
-            image: Image::new(&command)?,
+            program: Program::new(&command)?,
             stop_signal: config.stop_signal,
             hang_signal: config.hang_signal,
+            stop_target: config.stop_target,
+            stop_on: config.stop_on,
+            restart_signal: config.restart_signal,
             signals,
-            looker: config.heartbeat_file.map(Looker::new).transpose()?,
-            main: Main::None,
+            remains: Remains { files: config.own_files, socket },
+            watcher: config.heartbeat_file.map(Watcher::new).transpose()?,
+            run: Run::Idle,
+            children: Children::new(tree.proc()),
             tree,
-            protection,
-            mark,
-            messages,
-            hooks,
+            notify,
+            hooks: config.hook.map(|hook| HookRunner::new(&hook.command, hook.calls)).transpose()?,
+            probe: config.probe.map(ProbeRunner::new).transpose()?,
             terminal: Terminal::Kept,
-            examiner: Examiner::new(),
-            renewal: None,
+            suspension: Suspension::None,
+            sampler: CpuSampler::new(),
+            last_beat: SystemClock::now(),
+            memory_kills: None,
             tick: config.tick.map(|every| Tick { every, due: SystemClock::now() }),
-            events: VecDeque::new(),
-            report,
+            queue,
         })
     }
 
-    /// Lets hooks finish what is told so far, for a short while, and ends them then, or at a request to stop at once.
-    pub fn finish(&mut self) {
-        let until = self.now() + hooks::LONGEST;
+    /// Lets hooks finish what is told so far, but no longer than `patience`, and ends them then, or at a request to stop
+    /// at once. `report` is told what they meet.
+    pub fn finish(&mut self, patience: Duration, mut report: impl FnMut(UnixNotice)) {
+        let until = self.now() + patience;
         loop {
-            self.turn();
-            let is_idle = self.hooks.as_ref().is_none_or(Runner::is_idle);
-            if is_idle || self.now() >= until || self.events.contains(&Event::Interrupt) {
+            self.poll_due();
+            let is_idle = self.hooks.as_mut().is_none_or(HookRunner::is_idle);
+            let mut is_interrupted = false;
+            for incoming in self.queue.drain(..) {
+                match incoming {
+                    Incoming::Notice(notice) => report(notice),
+                    Incoming::Event(event) => is_interrupted |= event == Event::Interrupt,
+                }
+            }
+            if is_idle || is_interrupted || self.now() >= until {
                 break;
             }
-            self.events.clear();
-            let hook_due = self.hooks.as_ref().and_then(Runner::due);
-            let due = hook_due.map_or(until, |due| due.min(until));
-            // Nothing but hooks and requests to stop is of interest any more.
-            self.signals.sleep(&mut [], Some(due - self.now()));
-            self.take_signals();
-            self.reap();
+            self.sleep(Some(until));
+            self.gather();
         }
-        if let Some(hooks) = &mut self.hooks {
-            hooks.end(&mut self.report);
-        }
+        self.hooks.as_mut().and_then(HookRunner::end).into_iter().for_each(report);
+    }
+
+    /// Everything that can wake the loop.
+    fn sources(&self) -> [Source<'_>; 10] {
+        let probe = self.probe.as_ref().map_or([Source::NONE; 2], ProbeRunner::sources);
+        let notify = self.notify.as_ref().map_or(Source::NONE, |notify| self.run.source_of_messages(notify));
+        [
+            Source { due: None, descriptor: Some(self.signals.inbox()) },
+            self.run.source(),
+            self.watcher.as_ref().map_or(Source::NONE, Watcher::source),
+            self.hooks.as_ref().map_or(Source::NONE, HookRunner::source),
+            probe[0],
+            probe[1],
+            notify,
+            Source { due: self.tick.as_ref().map(|tick| tick.due), descriptor: None },
+            Source { due: self.terminal.due(), descriptor: None },
+            Source { due: self.children.due(), descriptor: None },
+        ]
     }
 
     fn sleep(&self, until: Option<Instant>) {
-        let dues = [
-            until,
-            self.hooks.as_ref().and_then(Runner::due),
-            self.tick.as_ref().map(|tick| tick.due),
-            self.looker.as_ref().and_then(Looker::due),
-            self.protection.due(),
-            self.terminal.due(),
-            self.main.due(),
-            self.renewal,
-        ];
-        let until = dues.into_iter().flatten().min();
-        let timeout = until.map(|until| until - self.now());
-        let readable = |descriptor| PollFd::new(descriptor, PollFlags::POLLIN);
-        let mut descriptors: Vec<_> = self.looker.iter().map(|looker| readable(looker.answered())).collect();
-        match (&self.main, &self.messages) {
-            (Main::Starting { spawned, .. }, _) => descriptors.push(readable(spawned.exec_result.as_fd())),
-            (Main::None | Main::Alive { .. } | Main::Ended { .. }, Some(messages)) => {
-                descriptors.push(readable(messages.received()));
-            }
-            (Main::None | Main::Alive { .. } | Main::Ended { .. }, None) => {}
-        }
-        self.signals.sleep(&mut descriptors, timeout);
+        /// About 30 years: more seconds than that are not understood everywhere.
+        const LONGEST: Duration = Duration::from_secs(1_000_000_000);
+        let sources = self.sources();
+        let until = sources.iter().filter_map(|source| source.due).chain(until).min();
+        let timeout = until.map(|until| (until - self.now()).min(LONGEST));
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        let descriptors = sources.iter().filter_map(|source| source.descriptor);
+        let mut descriptors: Vec<_> =
+            descriptors.map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN)).collect();
+        // After it everything is looked at anyway: ENOMEM passes, nothing else can happen here.
+        let _ = poll(&mut descriptors, timeout.as_ref());
     }
 
     /// What is due beside the command.
-    fn turn(&mut self) {
+    fn poll_due(&mut self) {
         let now = self.now();
-        if let Some(waited) = self.looker.as_mut().and_then(|looker| looker.overdue(now)) {
-            (self.report)(UnixNotice::HeartbeatUnanswered { waited });
+        if let Some(waited) = self.watcher.as_mut().and_then(|watcher| watcher.overdue(now)) {
+            self.trouble(Trouble::HeartbeatUnanswered { waited });
         }
-        if let Main::Starting { silence, .. } = &mut self.main
-            && let Some(waited) = silence.overdue(now)
-        {
-            (self.report)(UnixNotice::StartUnanswered { waited });
-        }
-        if let Some(guard) = self.protection.turn(now, &mut self.report) {
-            self.tree.ignore(guard);
+        if let Some(waited) = self.run.start_overdue(now) {
+            self.trouble(Trouble::StartUnanswered { waited });
         }
         if self.terminal.due().is_some_and(|due| now >= due) {
             self.lend_terminal();
         }
-        if let Main::Ended { group, sight: Sight::Lost { retry_at, unsent: Some(signal) }, .. } = self.main
-            && now >= retry_at
-        {
-            let result = self.tree.signal(Leader::Gone(group), signal, &mut self.report);
-            self.saw(result, Some(signal));
+        self.retry_signal(now);
+        if self.children.due().is_some_and(|due| now >= due) {
+            self.clear_adopted();
         }
-        if let Some(hooks) = &mut self.hooks {
-            hooks.turn(now, &self.signals, &mut self.report);
-            self.tree.spare(hooks.pid());
-        }
-        if self.renewal.is_some_and(|due| now >= due) {
-            self.renewal = None;
-            self.renew_marks();
-        }
+        let notices = self.hooks.as_mut().map(|hooks| hooks.poll(now, &self.signals));
+        self.tell_all(notices.unwrap_or_default());
+        let finding = self.probe.as_mut().and_then(|probe| probe.poll(now, &self.signals));
+        self.take_probe(finding);
         if let Some(tick) = &mut self.tick
             && now >= tick.due
         {
             tick.due = now + tick.every;
-            (self.report)(UnixNotice::Tick);
+            self.tell(UnixNotice::Tick {});
         }
+    }
+
+    /// Takes whatever has become known.
+    fn gather(&mut self) {
+        self.hear_keeper();
+        self.take_findings();
+        self.take_messages(AT_A_TIME);
+        self.take_signals();
+        self.reap();
+    }
+
+    /// What looks at the heartbeat file have found.
+    fn take_findings(&mut self) {
+        let started = self.run.started().unwrap_or(self.last_beat);
+        let findings = self.watcher.as_mut().map(|watcher| watcher.take(started));
+        for finding in findings.into_iter().flatten() {
+            match finding {
+                Finding::Observed { run, observation } => {
+                    let at = match observation {
+                        Observation::Unchanged => None,
+                        Observation::Changed { at } => Some(at),
+                        Observation::ChangedSometime => Some(self.now()),
+                    };
+                    if let Some(at) = at {
+                        self.beat(at);
+                    }
+                    self.queue.push_back(Incoming::Event(Event::Observed { run, observation }));
+                }
+                Finding::Late { interval } => self.tell(UnixNotice::HeartbeatLate { interval }),
+                Finding::Unreadable { error } => self.trouble(Trouble::HeartbeatUnreadable { error }),
+                Finding::CoarseStamps => self.trouble(Trouble::CoarseStamps),
+            }
+        }
+    }
+
+    /// A heartbeat is known. What the tree has used until now is remembered: nothing hangs, so that it costs no
+    /// decision.
+    fn beat(&mut self, at: Instant) {
+        self.last_beat = self.last_beat.max(at);
+        self.sampler.sample(&self.tree);
+    }
+
+    fn take_messages(&mut self, most: usize) {
+        let Some(notify) = &mut self.notify else { return };
+        let Some((run, messages)) = self.run.take_messages(notify, most, &self.tree) else { return };
+        let (messages, notice) = messages;
+        self.queue.extend(notice.map(Incoming::Notice));
+        for message in messages {
+            match message {
+                notify::Message::Machine(message) => {
+                    if message == Message::Heartbeat {
+                        self.beat(SystemClock::now());
+                    }
+                    self.queue.push_back(Incoming::Event(Event::Message { run, message }));
+                }
+                notify::Message::Status(text) => self.tell(UnixNotice::Status { text }),
+            }
+        }
+    }
+
+    fn take_probe(&mut self, finding: Option<ProbeFinding>) {
+        match (finding, self.run.alive()) {
+            (Some(ProbeFinding::Success), Some(run)) => {
+                self.beat(self.now());
+                let message = Message::Heartbeat;
+                self.queue.push_back(Incoming::Event(Event::Message { run, message }));
+            }
+            (Some(ProbeFinding::Failure(notice)), Some(_)) => self.tell(notice),
+            (Some(_) | None, _) => {}
+        }
+    }
+
+    fn take_signals(&mut self) {
+        for (signal, sender) in self.signals.take() {
+            let event = match signal {
+                Signal::CHLD | Signal::CONT => continue,
+                signal if self.restart_signal == Some(signal) => Event::Restart,
+                signal if self.stop_on.contains(&signal) => Event::Stop,
+                Signal::INT => Event::Interrupt,
+                Signal::HUP if self.signals.hangup() == Hangup::Stop => Event::Stop,
+                Signal::HUP | Signal::QUIT | Signal::USR1 | Signal::USR2 | Signal::WINCH => {
+                    self.forward(signal);
+                    continue;
+                }
+                Signal::TSTP => {
+                    self.request_suspension();
+                    continue;
+                }
+                signal if signal.is_real_time() => {
+                    self.forward(signal);
+                    continue;
+                }
+                _ => Event::Stop,
+            };
+            self.tell(UnixNotice::SignalReceived { signal, sender });
+            self.queue.push_back(Incoming::Event(event));
+        }
+    }
+
+    fn tell(&mut self, notice: UnixNotice) {
+        self.queue.push_back(Incoming::Notice(notice));
+    }
+
+    fn tell_all(&mut self, notices: impl IntoIterator<Item = UnixNotice>) {
+        self.queue.extend(notices.into_iter().map(Incoming::Notice));
+    }
+
+    fn trouble(&mut self, trouble: Trouble) {
+        self.tell(UnixNotice::Trouble(trouble));
     }
 }
 
-impl Main {
-    /// When to look again for what is left, or to tell of a start that takes too long.
-    fn due(&self) -> Option<Instant> {
-        match self {
-            Main::Starting { silence, .. } => silence.due(),
-            Main::Ended { sight: Sight::Lost { retry_at, .. }, .. } => Some(*retry_at),
-            Main::Ended { sight: Sight::Clear, .. } | Main::None | Main::Alive { .. } => None,
-        }
-    }
-}
+impl Backend for UnixBackend {
+    type Notice = UnixNotice;
 
-impl<R: FnMut(UnixNotice)> Backend for UnixBackend<R> {
     fn now(&self) -> Instant {
         SystemClock::now()
     }
 
     fn start(&mut self, run: RunId, restarts: u32) {
-        self.looker.iter_mut().for_each(Looker::before_start);
-        self.take_answers();
-        self.tree.begin();
-        self.examiner.begin();
-        let spawned = restarts_variable(restarts)
-            .and_then(|restarts| self.image.spawn(&[restarts], &Birth::Command { mark: self.mark }, &self.signals));
-        match spawned {
-            Ok(spawned) => self.main = Main::Starting { run, spawned, silence: Silence::Since(self.now()) },
+        self.watcher.iter_mut().for_each(Watcher::before_start);
+        self.take_findings();
+        self.children.note_strangers(&self.keepers());
+        let restarts = variable(RESTARTS, &restarts.to_string());
+        let keeper = restarts.and_then(|restarts| {
+            Keeper::start(&self.program, &[restarts], &Role::Command, &self.signals, &self.remains)
+        });
+        match keeper {
+            Ok(keeper) => {
+                self.tree.begin(keeper.pid());
+                self.run = Run::Starting { run, keeper, stall: Stall::Since(self.now()) };
+            }
             Err(error) => {
                 let failure = failure(error.raw_os_error().unwrap_or_default());
-                self.events.push_back(Event::StartFailed { run, failure });
+                self.queue.push_back(Incoming::Event(Event::StartFailed { run, failure }));
             }
         }
+        // While the command starts.
+        self.sampler.begin();
+        self.memory_kills = crate::cgroup::memory_kills();
     }
 
-    fn signal(&mut self, _run: RunId, signal: Signal) {
-        let number = match signal {
-            Signal::Stop => self.stop_signal,
-            Signal::Hang => self.hang_signal,
-            Signal::Kill => Number::KILL,
-        };
-        let leader = match &self.main {
-            Main::None => return,
-            Main::Starting { spawned, .. } => Leader::Alive(raw(spawned.pid)),
-            Main::Alive { pid, .. } => Leader::Alive(raw(*pid)),
-            Main::Ended { group, .. } => Leader::Gone(*group),
-        };
-        if let (Signal::Hang, Main::Alive { .. }) = (signal, &self.main) {
-            let processes = self.examiner.examine(&self.tree);
-            (self.report)(UnixNotice::Autopsy { processes });
-        }
-        if number == Number::INT {
-            self.terminal.request_by_sigint();
-        }
-        let result = self.tree.signal(leader, number, &mut self.report);
-        self.saw(result, Some(number));
+    fn signal(&mut self, _run: RunId, purpose: Purpose) {
+        self.probe.iter_mut().for_each(ProbeRunner::end);
+        self.signal_run(purpose);
     }
 
     fn look(&mut self, run: RunId) {
-        self.examiner.look(&self.tree);
-        self.looker.iter_mut().for_each(|looker| looker.look(run));
+        self.watcher.iter_mut().for_each(|watcher| watcher.look(run));
+        self.take_findings();
     }
 
-    fn wait(&mut self, until: Option<Instant>) -> Event {
+    fn wait(&mut self, until: Option<Instant>) -> Incoming<UnixNotice> {
         loop {
             let is_due = until.is_some_and(|until| self.now() >= until);
             // Whatever the command has to tell, a deadline is kept.
-            let is_held_up = is_due && matches!(self.events.front(), Some(Event::Told { .. }));
+            let is_held_up = is_due && matches!(self.queue.front(), Some(Incoming::Event(Event::Message { .. })));
             if is_held_up {
-                return Event::Elapsed;
+                return Incoming::Event(Event::Timeout);
             }
-            if let Some(event) = self.events.pop_front() {
-                return event;
+            if let Some(incoming) = self.queue.pop_front() {
+                return incoming;
             }
-            self.turn();
-            self.sleep(until);
-            self.take_exec_result();
-            self.take_answers();
-            if self.events.is_empty() {
-                // Only now, so that what is told of the command comes after its start.
-                self.take_messages(AT_A_TIME);
-                self.take_signals();
-                self.reap();
+            self.suspend_if_requested();
+            self.poll_due();
+            if self.queue.is_empty() {
+                self.sleep(until);
+                self.gather();
             }
-            if self.events.is_empty() && until.is_some_and(|until| self.now() >= until) {
-                return Event::Elapsed;
+            if self.queue.is_empty() && until.is_some_and(|until| self.now() >= until) {
+                return Incoming::Event(Event::Timeout);
             }
         }
     }
-}
-
-/// What the guard knows the command by, should it have lost its mark. Nothing below another supervisor, whose command
-/// may have the same variables, and who gets the same orphans.
-fn variable_of(command: &Command) -> Option<Variable> {
-    let own = Process::read(std::process::id().cast_signed())?;
-    if Mark::on(own.pid).is_some() || std::env::var_os(RESTARTS).is_some() {
-        return None;
-    }
-    let (name, value) = command.environment.iter().find(|(name, _)| name == HEARTBEAT_FILE)?;
-    Some(Variable { assignment: [name.as_bytes(), b"=", value.as_bytes()].concat(), since: own.start_time })
-}
-
-fn named(pid: i32) -> Named {
-    Named { pid, name: Process::read(pid).map_or_else(String::new, |process| process.name) }
-}
-
-fn raw(pid: Pid) -> i32 {
-    pid.as_raw_nonzero().get()
 }

@@ -1,6 +1,11 @@
 //! The two clocks: one that never steps, one that files are stamped with.
 
-use rustix::time::{ClockId, Timespec, clock_gettime};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::time::{
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_getres, clock_gettime,
+    timerfd_create, timerfd_settime,
+};
 use std::time::Duration;
 use supervisor_core::Instant;
 
@@ -8,6 +13,9 @@ use supervisor_core::Instant;
 pub(crate) trait Clock {
     /// Reads both clocks at one moment.
     fn read(&self) -> Reading;
+
+    /// Whether the wall clock may have been stepped since this was asked last.
+    fn was_stepped(&mut self) -> bool;
 }
 
 /// Both clocks at one moment.
@@ -20,18 +28,38 @@ pub(crate) struct Reading {
 }
 
 /// The clocks of the system.
-pub(crate) struct SystemClock;
+pub(crate) struct SystemClock {
+    /// Cancelled by the kernel when the wall clock is set, there and back included: timerfd_create(2),
+    /// `TFD_TIMER_CANCEL_ON_SET`. Where it cannot be had, steps are told by the length of intervals alone.
+    alarm: Option<OwnedFd>,
+}
 
 /// Two readings of one clock closer than this were made without an interruption.
 const UNDISTURBED: Duration = Duration::from_micros(200);
 
 impl SystemClock {
+    pub fn new() -> SystemClock {
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let alarm = timerfd_create(TimerfdClockId::Realtime, flags).ok();
+        SystemClock { alarm: alarm.filter(|alarm| arm(alarm).is_ok()) }
+    }
+
     pub fn now() -> Instant {
         Instant::from_origin(to_duration(clock_gettime(ClockId::Monotonic)))
     }
 }
 
 impl Clock for SystemClock {
+    fn was_stepped(&mut self) -> bool {
+        let Some(alarm) = &self.alarm else { return false };
+        let is_cancelled = rustix::io::read(alarm, &mut [0_u8; 8]) == Err(Errno::CANCELED);
+        // A timer that was cancelled tells of no other step until it is set anew.
+        if is_cancelled && arm(alarm).is_err() {
+            self.alarm = None;
+        }
+        is_cancelled
+    }
+
     fn read(&self) -> Reading {
         let mut attempts = 0;
         loop {
@@ -44,6 +72,18 @@ impl Clock for SystemClock {
             }
         }
     }
+}
+
+/// Sets a timer to the end of all days.
+fn arm(alarm: &OwnedFd) -> rustix::io::Result<()> {
+    let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
+    let (never, interval) = (Timespec { tv_sec: i64::MAX >> 1, tv_nsec: 0 }, Timespec { tv_sec: 0, tv_nsec: 0 });
+    timerfd_settime(alarm, flags, &Itimerspec { it_interval: interval, it_value: never }).map(drop)
+}
+
+/// A stamp of a file may lie this many nanoseconds before the change: two ticks of the coarse clock that it comes from.
+pub(crate) fn stamp_lag() -> i128 {
+    2 * nanos(clock_getres(ClockId::RealtimeCoarse))
 }
 
 pub(crate) fn nanos(time: Timespec) -> i128 {

@@ -1,191 +1,199 @@
 //! Runs a program for each event, beside supervision: one at a time, in order, and none for long.
 
-use crate::linux::children_of;
-use crate::mark::Mark;
-use crate::notice::UnixNotice;
-use crate::signals::Signals;
-use crate::spawn::{Birth, Command, Image, Spawned, variable};
-use crate::tree::kill_below;
+use crate::helper::{Helper, HelperEnd};
+use crate::keeper::exec::{Command, Output, Program, Role, variable};
+use crate::notice::{Trouble, UnixNotice};
+use crate::signals::{Signal, Signals};
+use crate::source::Source;
 use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::rc::Rc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 use supervisor_core::{ExitStatus, Instant};
 
-/// Events that wait for their turn; more are dropped, and told of.
+/// Calls that wait for their turn; of more, those that repeat are dropped, and told of.
 const MOST_WAITING: usize = 256;
-/// How long one may take, and all of them at the end.
-pub(crate) const LONGEST: Duration = Duration::from_secs(10);
+/// How long one may take.
+const LONGEST: Duration = Duration::from_secs(10);
+/// Calls that are named where they could not be made; more are only counted.
+const MOST_NAMED: usize = 8;
 
-/// Events for the hook, in order.
-#[derive(Clone, Debug, Default)]
-pub struct Hooks {
-    queue: Rc<RefCell<Queue>>,
-}
+/// Calls of a hook, in order.
+#[derive(Clone, Debug)]
+pub struct HookQueue(Sender<Call>);
 
-#[derive(Debug, Default)]
-struct Queue {
-    waiting: VecDeque<Call>,
-    dropped: u64,
+/// The other end of a [`HookQueue`].
+#[derive(Debug)]
+pub struct HookCalls(Receiver<Call>);
+
+/// How much depends on a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// The like of it comes again and again: it is dropped first where the hook is too slow.
+    Repeats,
+    /// It tells a step in the life of the command, and always arrives.
+    Milestone,
 }
 
 #[derive(Debug)]
 struct Call {
-    event: String,
+    event: &'static str,
     input: String,
+    weight: Weight,
 }
 
-impl Hooks {
-    /// Adds an event: the value of `SUPERVISOR_EVENT`, and what the hook reads.
-    pub fn push(&self, event: String, input: String) {
-        let mut queue = self.queue.borrow_mut();
-        if queue.waiting.len() < MOST_WAITING {
-            queue.waiting.push_back(Call { event, input });
-        } else {
-            queue.dropped += 1;
-        }
+impl HookQueue {
+    /// A queue, and its other end for [`HookConfig`](crate::HookConfig).
+    pub fn channel() -> (HookQueue, HookCalls) {
+        let (sender, receiver) = channel();
+        (HookQueue(sender), HookCalls(receiver))
+    }
+
+    /// Adds a call: the value of `SUPERVISOR_EVENT`, and what the hook reads.
+    pub fn push(&self, event: &'static str, input: String, weight: Weight) {
+        // It is lost only when the process ends.
+        let _ = self.0.send(Call { event, input, weight });
     }
 }
 
 /// Runs them.
-pub(crate) struct Runner {
-    image: Image,
-    hooks: Hooks,
-    mark: Option<Mark>,
+pub(crate) struct HookRunner {
+    program: Program,
+    calls: HookCalls,
+    waiting: VecDeque<Call>,
+    dropped: u64,
     current: Current,
 }
 
 enum Current {
     None,
-    Running {
-        event: String,
-        spawned: Spawned,
-        until: Instant,
-    },
-    /// It took too long, and is to be reaped.
-    Killed {
-        pid: i32,
-    },
+    Running { event: &'static str, helper: Helper },
 }
 
-impl Runner {
+impl HookRunner {
     /// # Errors
     /// `InvalidInput` for a program that cannot be written down.
-    pub fn new(program: &Command, hooks: Hooks, mark: Option<Mark>) -> io::Result<Runner> {
-        let image = Image::new(program)?;
-        Ok(Runner { image, hooks, mark: mark.map(Mark::of_hook), current: Current::None })
+    pub fn new(program: &Command, calls: HookCalls) -> io::Result<HookRunner> {
+        let program = Program::new(program)?;
+        Ok(HookRunner { program, calls, waiting: VecDeque::new(), dropped: 0, current: Current::None })
     }
 
-    /// When the current one has to be looked after.
-    pub fn due(&self) -> Option<Instant> {
-        match &self.current {
-            Current::Running { until, .. } => Some(*until),
-            Current::None | Current::Killed { .. } => None,
-        }
+    pub fn source(&self) -> Source<'_> {
+        self.helper().map_or(Source::NONE, Helper::source)
     }
 
-    pub fn is_idle(&self) -> bool {
-        matches!(self.current, Current::None) && self.hooks.queue.borrow().waiting.is_empty()
+    pub fn is_idle(&mut self) -> bool {
+        self.receive();
+        matches!(self.current, Current::None) && self.waiting.is_empty()
     }
 
-    /// The current one.
-    pub fn pid(&self) -> Option<i32> {
-        match &self.current {
-            Current::None => None,
-            Current::Running { spawned, .. } => Some(spawned.pid.as_raw_nonzero().get()),
-            Current::Killed { pid } => Some(*pid),
-        }
+    /// The keeper of the current one.
+    pub fn keeper(&self) -> Option<i32> {
+        self.helper().map(Helper::keeper)
+    }
+
+    /// Has the current one go on, should its keeper have been stopped.
+    pub fn wake(&self) {
+        self.helper().into_iter().for_each(Helper::wake);
     }
 
     /// Ends what takes too long, and starts what waits.
-    pub fn turn(&mut self, now: Instant, signals: &Signals, report: &mut impl FnMut(UnixNotice)) {
-        if let Current::Running { event, spawned, until } = &self.current
-            && now >= *until
-        {
-            let error = io::Error::other(format!("{event}: still running after 10 s, and killed"));
-            let pid = spawned.pid.as_raw_nonzero().get();
-            self.current = Current::Killed { pid };
-            self.kill_all();
-            report(UnixNotice::HookFailed { error });
+    pub fn poll(&mut self, now: Instant, signals: &Signals) -> Vec<UnixNotice> {
+        let mut notices = Vec::new();
+        self.receive();
+        if let Current::Running { event, helper } = &mut self.current {
+            let end = helper.poll_end(now);
+            notices.extend(end.and_then(|end| trouble(event, end)));
         }
         while matches!(self.current, Current::None) {
-            let dropped = std::mem::take(&mut self.hooks.queue.borrow_mut().dropped);
+            let dropped = std::mem::take(&mut self.dropped);
             if dropped > 0 {
-                let error = io::Error::other(format!("{dropped} events are lost on a hook that is too slow"));
-                report(UnixNotice::HookFailed { error });
+                notices.push(failed(format!("{dropped} repeated events are lost: the hook is too slow for them")));
             }
-            let Some(call) = self.hooks.queue.borrow_mut().waiting.pop_front() else { return };
-            match self.start(&call, signals) {
-                Ok(spawned) => self.current = Current::Running { event: call.event, spawned, until: now + LONGEST },
-                Err(error) => {
-                    let error = io::Error::other(format!("{}: cannot be started: {error}", call.event));
-                    report(UnixNotice::HookFailed { error });
-                }
+            let Some(call) = self.waiting.pop_front() else { break };
+            match self.start(&call, now, signals) {
+                Ok(helper) => self.current = Current::Running { event: call.event, helper },
+                Err(error) => notices.push(failed(format!("{}: cannot be started: {error}", call.event))),
             }
+        }
+        notices
+    }
+
+    /// The keeper of the current one was reaped.
+    pub fn reaped(&mut self, now: Instant) -> Option<UnixNotice> {
+        match std::mem::replace(&mut self.current, Current::None) {
+            Current::None => None,
+            Current::Running { event, helper } => helper.reaped(now).and_then(|end| trouble(event, end)),
         }
     }
 
-    fn start(&self, call: &Call, signals: &Signals) -> io::Result<Spawned> {
-        let file = memfd_create(c"event", MemfdFlags::CLOEXEC)?;
-        let mut file = std::fs::File::from(file);
-        file.write_all(call.input.as_bytes())?;
-        seek(&file, SeekFrom::Start(0))?;
-        let event = variable("SUPERVISOR_EVENT", &call.event)?;
-        self.image.spawn(&[event], &Birth::Hook { input: file.as_fd(), mark: self.mark }, signals)
-    }
-
-    /// Takes note that a child was reaped; tells whether it was the current hook.
-    pub fn reaped(&mut self, pid: i32, status: ExitStatus, report: &mut impl FnMut(UnixNotice)) -> bool {
-        if self.pid() != Some(pid) {
-            return false;
-        }
-        if let Current::Running { event, spawned, .. } = std::mem::replace(&mut self.current, Current::None) {
-            let words = match (spawned.result(), status) {
-                (Some(Err(failure)), _) => {
-                    Some(format!("cannot be started: {}", io::Error::from_raw_os_error(failure.os_error)))
-                }
-                (_, ExitStatus::Code(0)) => None,
-                (_, ExitStatus::Code(code)) => Some(format!("exited with code {code}")),
-                (_, ExitStatus::Signal(number)) => Some(format!("was killed by signal {number}")),
-            };
-            if let Some(words) = words {
-                report(UnixNotice::HookFailed { error: io::Error::other(format!("{event}: {words}")) });
-            }
-        }
-        self.kill_all();
-        true
-    }
-
-    /// Kills the current one and all that it started, at once.
-    pub fn end(&mut self, report: &mut impl FnMut(UnixNotice)) {
-        self.kill_all();
-        let waiting = std::mem::take(&mut self.hooks.queue.borrow_mut().waiting);
-        let cut_off = match &self.current {
-            Current::Running { event, .. } => Some(event.as_str()),
-            Current::None | Current::Killed { .. } => None,
+    /// Ends the current one, and tells which calls are not made any more.
+    pub fn end(&mut self) -> Option<UnixNotice> {
+        self.receive();
+        let current = std::mem::replace(&mut self.current, Current::None);
+        let cut_off = match &current {
+            Current::Running { event, .. } => Some(*event),
+            Current::None => None,
         };
-        let untold: Vec<_> = cut_off.into_iter().chain(waiting.iter().map(|call| call.event.as_str())).collect();
-        if !untold.is_empty() {
-            const NAMED: usize = 8;
-            let more = match untold.len().saturating_sub(NAMED) {
+        let untold: Vec<_> = cut_off.into_iter().chain(self.waiting.drain(..).map(|call| call.event)).collect();
+        (!untold.is_empty()).then(|| {
+            let more = match untold.len().saturating_sub(MOST_NAMED) {
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };
-            let names = untold[..untold.len().min(NAMED)].join(", ");
-            let words = format!("not told at the end, since the hook is too slow: {names}{more}");
-            report(UnixNotice::HookFailed { error: io::Error::other(words) });
+            let names = untold[..untold.len().min(MOST_NAMED)].join(", ");
+            failed(format!("not told at the end, since the hook is too slow: {names}{more}"))
+        })
+    }
+
+    fn helper(&self) -> Option<&Helper> {
+        match &self.current {
+            Current::None => None,
+            Current::Running { helper, .. } => Some(helper),
         }
     }
 
-    /// Kills the current one, as long as it is not reaped, and all that hooks have started.
-    fn kill_all(&self) {
-        kill_below(|| {
-            let children = children_of(std::process::id().cast_signed()).unwrap_or_default();
-            let is_ours = |pid| self.pid() == Some(pid) || (self.mark.is_some() && Mark::on(pid) == self.mark);
-            children.into_iter().filter(|&pid| is_ours(pid)).collect()
-        });
+    /// Takes what was pushed. Where too many wait, the oldest of those that repeat goes.
+    fn receive(&mut self) {
+        for call in self.calls.0.try_iter() {
+            self.waiting.push_back(call);
+            if self.waiting.len() > MOST_WAITING
+                && let Some(repeats) = self.waiting.iter().position(|call| call.weight == Weight::Repeats)
+            {
+                self.waiting.remove(repeats);
+                self.dropped += 1;
+            }
+        }
     }
+
+    fn start(&self, call: &Call, now: Instant, signals: &Signals) -> io::Result<Helper> {
+        let mut file = std::fs::File::from(memfd_create(c"event", MemfdFlags::CLOEXEC)?);
+        file.write_all(call.input.as_bytes())?;
+        seek(&file, SeekFrom::Start(0))?;
+        let event = variable("SUPERVISOR_EVENT", call.event)?;
+        let role = Role::Helper { input: file.as_fd(), output: Output::Shared };
+        Helper::start(&self.program, &[event], &role, signals, now + LONGEST)
+    }
+}
+
+fn trouble(event: &str, end: HelperEnd) -> Option<UnixNotice> {
+    let words = match end {
+        HelperEnd::Exited(ExitStatus::Code(0)) => return None,
+        HelperEnd::Exited(ExitStatus::Code(code)) => format!("exited with code {code}"),
+        HelperEnd::Exited(ExitStatus::Signal(number)) => match Signal::from_number(number.into()) {
+            Some(signal) => format!("was killed by {signal}"),
+            None => format!("was killed by signal {number}"),
+        },
+        HelperEnd::NotStarted(os_error) => {
+            format!("cannot be started: {}", io::Error::from_raw_os_error(os_error))
+        }
+        HelperEnd::TookTooLong => "still running after 10 s, and killed".to_owned(),
+    };
+    Some(failed(format!("{event}: {words}")))
+}
+
+fn failed(words: String) -> UnixNotice {
+    UnixNotice::Trouble(Trouble::HookFailed { error: io::Error::other(words) })
 }

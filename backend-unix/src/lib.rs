@@ -1,40 +1,42 @@
 //! Runs a supervised command as Unix processes: the mechanism behind [`supervisor_core`]'s decisions.
 //!
-//! [`UnixBackend`] starts the command in a process group of its own, looks at its heartbeat file, signals it, and
-//! reaps. It sleeps in one `ppoll(2)` until the next deadline, and is woken by signals, messages and answers. As a child subreaper it
-//! keeps hold of every descendant: when `wait(2)` has no child left to wait for, nothing of a run is left.
+//! [`UnixBackend`] forks a keeper for each run, which starts the command in a process group of its own, keeps everything
+//! that the command starts, signals it and reaps it. The backend looks at the heartbeat file, and sleeps in one poll(2)
+//! until the next deadline; signals, messages and what keepers tell wake it.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("only Linux has what this backend needs to keep hold of a process tree: see src/linux.rs");
 
-mod autopsy;
 mod backend;
+mod cgroup;
+mod claim;
 mod clock;
 mod config;
-mod guard;
 mod heartbeat;
+mod helper;
 mod hooks;
+mod keeper;
 mod linux;
-mod looker;
-mod mark;
-mod messages;
 mod notice;
 mod notify;
-mod process;
-mod protection;
-mod reap;
-mod signal;
+mod own_file;
+mod probe;
 mod signals;
-mod silence;
-mod spawn;
+mod source;
+mod stall;
 mod terminal;
 mod tree;
+mod worker;
 
-pub use autopsy::Examined;
 pub use backend::UnixBackend;
-pub use config::{Config, Hook, Notifications};
-pub use hooks::Hooks;
-pub use notice::{Named, Target, UnixNotice};
-pub use signal::Signal;
-pub use signals::{Hangup, Signals};
-pub use spawn::{Command, find};
+pub use claim::{Claim, Claimed};
+pub use config::{Config, HookConfig, Notifications, ProbeConfig, StopTarget};
+pub use heartbeat::file_status::{is_at_hand, is_local_file};
+pub use hooks::{HookCalls, HookQueue, Weight};
+pub use keeper::exec::{Command, FindError, find};
+pub use notice::{Disregard, HeartbeatFound, Named, ProbeOutcome, Target, Trouble, UnixNotice};
+pub use own_file::OwnFile;
+pub use signals::{Hangup, Signal, Signals};
+pub use tree::process::ProcessId;
+pub use tree::snapshot::{ProcessSnapshot, Rest};
+pub use worker::{Worker, within};

@@ -1,14 +1,12 @@
-//! What only Linux has: the subreaper, the parent-death signal, the list of children, `statx`.
+//! What only Linux has, of a process: the subreaper, the parent-death signal, its title, its descriptors, `/proc`.
 
-use crate::process::Process;
 use nix::libc;
-use rustix::fs::{AtFlags, CWD, FileType, Stat, Statx, StatxFlags, StatxTimestamp, Timespec, major, minor};
+use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, setrlimit};
+use std::ffi::CStr;
 use std::io::Read;
 use std::os::fd::RawFd;
-use std::path::Path;
-use std::sync::LazyLock;
 use std::{fs, io};
 
 /// Makes this process the parent of every descendant that loses its own: PR_SET_CHILD_SUBREAPER(2const).
@@ -28,6 +26,95 @@ pub(crate) fn die_with_parent(parent: Pid) -> Result<(), Errno> {
         // A child that is the first of a new PID namespace does not see its parent.
         Some(_) | None => Ok(()),
     }
+}
+
+/// Ends this process at once: no destructor runs, and no exit handler of the process that forked it.
+pub(crate) fn exit(code: i32) -> ! {
+    // SAFETY: nothing is left to be done.
+    unsafe { libc::_exit(code) }
+}
+
+/// Why the last call of libc failed.
+pub(crate) fn last_error() -> Errno {
+    Errno::from_raw_os_error(nix::errno::Errno::last_raw())
+}
+
+/// Makes `to` another name of the descriptor `from`: dup2(2). In a new child only: it does not ask whose `to` is.
+pub(crate) fn duplicate(from: RawFd, to: RawFd) -> Result<(), Errno> {
+    // SAFETY: nothing in the child uses what `to` was.
+    if unsafe { libc::dup2(from, to) } == to { Ok(()) } else { Err(last_error()) }
+}
+
+/// Another name of a descriptor in the place of a standard stream, above those. Where there is none, it stays.
+pub(crate) fn duplicate_above_streams(descriptor: RawFd) -> RawFd {
+    if descriptor > 2 {
+        return descriptor;
+    }
+    // SAFETY: a new name harms no descriptor.
+    let above = unsafe { libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, 3) };
+    if above > 2 { above } else { descriptor }
+}
+
+/// How many bytes the other end of a socket has not read yet: unix(7), `SIOCOUTQ`. Sockets count what the kernel keeps
+/// beside the bytes, too; 0 means that all was read.
+pub(crate) fn unread_by_peer(socket: BorrowedFd<'_>) -> i32 {
+    let mut count = 0;
+    // SAFETY: the kernel writes one number.
+    unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) };
+    count
+}
+
+unsafe extern "C" {
+    /// The first argument, where the kernel has put it; both glibc and musl set it, see program_invocation_name(3).
+    static program_invocation_name: *mut libc::c_char;
+}
+
+/// In a keeper: shows itself as the keeper of a process, instead of with the arguments of the supervisor.
+///
+/// The title replaces the arguments in their place, as others see them in proc_pid_cmdline(5). Allocates nothing.
+pub(crate) fn set_name_and_title(name: &CStr, of: i32) {
+    let _ = rustix::thread::set_name(name);
+    let mut title = [0; 32];
+    let length = write_title(&mut title, name, of);
+    // SAFETY: the kernel has put the arguments there, one after the other, each with a NUL behind it; this process does
+    // not read them any more, and the last NUL stays.
+    unsafe {
+        let start = program_invocation_name.cast::<u8>();
+        let room = arguments_length(start);
+        start.write_bytes(0, room);
+        start.copy_from_nonoverlapping(title.as_ptr(), length.min(room.saturating_sub(1)));
+    }
+}
+
+/// The length of all arguments, NULs included: as many as the kernel counts, in its auxiliary vector's neighbour.
+///
+/// # Safety
+/// `start` is where the kernel has put the first argument of this process.
+unsafe fn arguments_length(start: *const u8) -> usize {
+    let count = ARGUMENTS.load(std::sync::atomic::Ordering::Relaxed);
+    let mut length = 0;
+    for _ in 0..count {
+        // SAFETY: there are so many strings, one after the other.
+        length += unsafe { CStr::from_ptr(start.add(length).cast()) }.to_bytes_with_nul().len();
+    }
+    length
+}
+
+/// How many arguments this process has. Counting them allocates, so that it is done before a fork.
+static ARGUMENTS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+/// Makes [`set_name_and_title`] possible in children.
+pub(crate) fn count_arguments() {
+    ARGUMENTS.store(std::env::args_os().len(), std::sync::atomic::Ordering::Relaxed);
+}
+
+/// `NAME of PID`; returns its length.
+fn write_title(title: &mut [u8; 32], name: &CStr, of: i32) -> usize {
+    use std::io::Write;
+    let mut rest = &mut title[..];
+    let _ = rest.write_all(name.to_bytes()).and_then(|()| write!(rest, " of {of}"));
+    let left = rest.len();
+    title.len() - left
 }
 
 /// More than are open in a supervisor, where the limit allows a thousand million.
@@ -76,7 +163,7 @@ pub(crate) fn proc_is_ours() -> io::Result<()> {
 
 /// Opens something even where the soft limit leaves no room for another descriptor: whoever cannot see what is left can
 /// neither kill it nor leave. The hard limit stays, and so does the soft one for whatever is started.
-fn with_room<T>(open: impl Fn() -> io::Result<T>) -> io::Result<T> {
+pub(crate) fn with_room<T>(open: impl Fn() -> io::Result<T>) -> io::Result<T> {
     match open() {
         Err(error) if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) => {
             let limit = getrlimit(Resource::Nofile);
@@ -94,158 +181,4 @@ pub(crate) fn read_proc(path: &str) -> io::Result<String> {
     let mut bytes = Vec::with_capacity(4096);
     with_room(|| fs::File::open(path))?.read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// The children of a process; none of one that is gone.
-///
-/// # Errors
-/// That they cannot be told just now, as for want of a descriptor.
-pub(crate) fn children_of(pid: i32) -> io::Result<Vec<i32>> {
-    static KERNEL_LISTS_CHILDREN: LazyLock<bool> =
-        LazyLock::new(|| match fs::File::open(format!("/proc/self/task/{}/children", std::process::id())) {
-            Ok(_) => true,
-            Err(error) => error.kind() != io::ErrorKind::NotFound,
-        });
-    if *KERNEL_LISTS_CHILDREN { listed_children_of(pid) } else { found_children_of(pid) }
-}
-
-/// Those of all its threads, as the kernel lists them where it is built with `CONFIG_PROC_CHILDREN`:
-/// proc_pid_task_tid_children(5).
-fn listed_children_of(pid: i32) -> io::Result<Vec<i32>> {
-    let Some(tasks) = unless_gone(with_room(|| fs::read_dir(format!("/proc/{pid}/task"))))? else {
-        return Ok(Vec::new());
-    };
-    let mut children = Vec::new();
-    for task in tasks {
-        let Some(task) = unless_gone(task)? else { continue };
-        let path = format!("/proc/{pid}/task/{}/children", task.file_name().display());
-        let list = unless_gone(read_proc(&path))?.unwrap_or_default();
-        children.extend(list.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
-    }
-    Ok(children)
-}
-
-/// Those among all processes.
-fn found_children_of(pid: i32) -> io::Result<Vec<i32>> {
-    let mut children = Vec::new();
-    for entry in with_room(|| fs::read_dir("/proc"))? {
-        let Some(candidate) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        let stat = unless_gone(read_proc(&format!("/proc/{candidate}/stat")))?.unwrap_or_default();
-        if Process::parse(candidate, &stat).is_some_and(|process| process.parent == pid) {
-            children.push(candidate);
-        }
-    }
-    Ok(children)
-}
-
-fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    match result {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// What identifies a version of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FileStatus {
-    device: (u32, u32),
-    inode: u64,
-    size: u64,
-    modified: Timespec,
-    /// The time of the last change of content or attributes, kept by the kernel.
-    pub changed: Timespec,
-}
-
-/// Looks at a file without opening it, symbolic links followed. On a network file system the server answers, not a
-/// cache.
-///
-/// # Errors
-/// Those of statx(2), and `IsADirectory`.
-pub(crate) fn file_status(path: &Path) -> io::Result<FileStatus> {
-    let wanted = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::SIZE | StatxFlags::MTIME | StatxFlags::CTIME;
-    let (kind, status) = match rustix::fs::statx(CWD, path, AtFlags::STATX_FORCE_SYNC, wanted) {
-        Ok(status) => (FileType::from_raw_mode(status.stx_mode.into()), FileStatus::from(status)),
-        // Before Linux 4.11, and where a filter denies it.
-        Err(Errno::NOSYS | Errno::PERM) => {
-            let status = rustix::fs::stat(path)?;
-            (FileType::from_raw_mode(status.st_mode), FileStatus::from(status))
-        }
-        Err(error) => return Err(error.into()),
-    };
-    if kind == FileType::Directory { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(status) }
-}
-
-impl From<Statx> for FileStatus {
-    fn from(status: Statx) -> FileStatus {
-        let time = |stamp: StatxTimestamp| Timespec { tv_sec: stamp.tv_sec, tv_nsec: stamp.tv_nsec.into() };
-        FileStatus {
-            device: (status.stx_dev_major, status.stx_dev_minor),
-            inode: status.stx_ino,
-            size: status.stx_size,
-            modified: time(status.stx_mtime),
-            changed: time(status.stx_ctime),
-        }
-    }
-}
-
-impl From<Stat> for FileStatus {
-    fn from(status: Stat) -> FileStatus {
-        // The types of the fields are not the same everywhere.
-        FileStatus {
-            device: (major(status.st_dev), minor(status.st_dev)),
-            inode: status.st_ino as _,
-            size: status.st_size as _,
-            modified: Timespec { tv_sec: status.st_mtime as _, tv_nsec: status.st_mtime_nsec as _ },
-            changed: Timespec { tv_sec: status.st_ctime as _, tv_nsec: status.st_ctime_nsec as _ },
-        }
-    }
-}
-
-/// Whether the stamps of a file come from the clock of this machine: not on network file systems, nor on those served
-/// by a program.
-pub(crate) fn is_stamped_by_this_machine(path: &Path) -> bool {
-    /// File systems whose stamps come from elsewhere, by their magic number: statfs(2).
-    const FOREIGN: [u32; 10] = [
-        0x6969,      // NFS
-        0xff53_4d42, // CIFS
-        0xfe53_4d42, // SMB 2
-        0x517b,      // SMB
-        0x6573_5546, // FUSE
-        0x0102_1997, // 9P
-        0x00c3_6400, // Ceph
-        0x5346_414f, // AFS
-        0x0bd0_0bd0, // Lustre
-        0x786f_4256, // VirtualBox shared folders
-    ];
-    rustix::fs::statfs(path).is_ok_and(|found| !FOREIGN.contains(&(found.f_type as u32)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn either_call_tells_the_same_of_a_file() {
-        let path = std::env::current_exe().unwrap();
-        assert_eq!(file_status(&path).unwrap(), FileStatus::from(rustix::fs::stat(&path).unwrap()));
-    }
-
-    #[test]
-    fn children_are_found_as_they_are_listed() {
-        let own = std::process::id().cast_signed();
-        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
-        let pid = child.id().cast_signed();
-        for children in [listed_children_of(own), found_children_of(own)] {
-            assert!(children.unwrap().contains(&pid));
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        for children in
-            [listed_children_of(own), found_children_of(own), listed_children_of(pid), found_children_of(pid)]
-        {
-            assert!(!children.unwrap().contains(&pid));
-        }
-    }
 }

@@ -110,6 +110,7 @@ pub enum UnixNotice {
     /// The command hangs, and its heartbeat file has shown no heartbeat since its start.
     HeartbeatMissing {
         /// The heartbeat file.
+        #[cfg_attr(feature = "serde", serde(serialize_with = "as_text"))]
         file: PathBuf,
         /// What is there instead.
         #[cfg_attr(feature = "serde", serde(flatten))]
@@ -363,4 +364,9 @@ pub(crate) fn in_seconds<S: serde::Serializer>(duration: &Duration, serializer: 
 #[cfg(feature = "serde")]
 fn in_words<S: serde::Serializer>(error: &io::Error, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(error)
+}
+
+#[cfg(feature = "serde")]
+fn as_text<S: serde::Serializer>(path: &std::path::Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }

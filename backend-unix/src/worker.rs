@@ -76,10 +76,15 @@ impl<T: Send + 'static> Worker<T> {
         self.shared.changed.notify_all();
     }
 
-    /// Adds an item that makes others pointless.
-    pub fn put_instead(&self, item: T, is_pointless: impl Fn(&T) -> bool) {
-        lock(&self.shared.desk).waiting.retain(|item| !is_pointless(item));
+    /// Adds an item that makes others pointless; returns how many of them waited.
+    pub fn put_instead(&self, item: T, is_pointless: impl Fn(&T) -> bool) -> usize {
+        let mut desk = lock(&self.shared.desk);
+        let before = desk.waiting.len();
+        desk.waiting.retain(|item| !is_pointless(item));
+        let pointless = before - desk.waiting.len();
+        drop(desk);
         self.put(item);
+        pointless
     }
 
     /// Where no thread could be had, takes here what waits, for as long as that `may` be done.
@@ -185,7 +190,7 @@ mod tests {
     #[test]
     fn an_answer_is_handed_on() {
         within(Duration::from_secs(60), || Ok(())).unwrap();
-        let error = within(Duration::from_secs(60), || Err(io::ErrorKind::NotADirectory.into())).unwrap_err();
+        let error = within::<()>(Duration::from_secs(60), || Err(io::ErrorKind::NotADirectory.into())).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotADirectory);
     }
 

@@ -4,12 +4,11 @@
 
 use nix::sys::signal::{SigSet, Signal as Standard, kill, raise};
 use nix::unistd::{Pid, setsid};
-use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command as Process, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant as Clock};
-use supervisor_backend_unix::{Command, Config, Hook, Notifications, Signal, Signals, UnixBackend};
+use supervisor_backend_unix::{Command, Config, Notifications, Signal, Signals, StopTarget, UnixBackend};
 use supervisor_core::sim::{Behaviour, Heartbeats, Reaction, SimBackend};
 use supervisor_core::{
     Backend, Backoff, Ending, Event, ExitStatus, Instant, Limit, Notice, Outcome, Policy, Restart, RunId, StartFailure,
@@ -126,6 +125,9 @@ enum Told {
     StartFailed(StartFailureKind),
     FirstHeartbeat,
     Hung,
+    HangGraceOver,
+    Restarting,
+    RestartingInstead,
     Stopping,
     StoppingInstead,
     Exited(ExitStatus, How),
@@ -145,8 +147,11 @@ fn told(notice: Notice) -> Option<Told> {
     Some(match notice {
         Notice::Started { run, .. } => Told::Started(run),
         Notice::StartFailed { failure, .. } => Told::StartFailed(failure.kind),
-        Notice::FirstHeartbeat { .. } => Told::FirstHeartbeat,
+        Notice::Heartbeat { first: true, .. } => Told::FirstHeartbeat,
         Notice::Hung { .. } => Told::Hung,
+        Notice::HangGraceOver { .. } => Told::HangGraceOver,
+        Notice::Restarting { .. } => Told::Restarting,
+        Notice::RestartingInstead { .. } => Told::RestartingInstead,
         Notice::Stopping { .. } => Told::Stopping,
         Notice::StoppingInstead { .. } => Told::StoppingInstead,
         Notice::Exited { status, ending, .. } => Told::Exited(
@@ -161,13 +166,12 @@ fn told(notice: Notice) -> Option<Told> {
         Notice::BackingOff { restart, delay, .. } => Told::BackingOff(restart, delay),
         Notice::Done(outcome) => Told::Done(outcome),
         // These scripts tell nothing by sd_notify(3).
-        Notice::HangReported { .. }
-        | Notice::Ready { .. }
+        Notice::Ready { .. }
         | Notice::Leaving { .. }
         | Notice::TimeoutSet { .. }
         | Notice::Extended { .. }
         | Notice::StreakEnded { .. }
-        | Notice::Heartbeat { .. }
+        | Notice::Heartbeat { first: false, .. }
         | Notice::Delayed { .. }
         | Notice::Surviving { .. } => return None,
     })
@@ -175,8 +179,8 @@ fn told(notice: Notice) -> Option<Told> {
 
 type Story = Vec<(Duration, Told)>;
 
-fn story(policy: Policy, backend: &mut impl Backend) -> Story {
-    let begin = backend.now();
+/// What is told, and how long after `begin`.
+fn story(policy: Policy, backend: &mut impl Backend, begin: Instant) -> Story {
     let mut story = Story::new();
     supervisor_core::run(policy, backend, |at: Instant, notice: Notice| {
         story.extend(told(notice).map(|told| (at - begin, told)))
@@ -200,7 +204,7 @@ fn play(script: Script) {
 fn simulate(script: &Script) -> Story {
     let requests = script.requests.iter().map(|(beats, event)| (Instant::from_origin(BEAT * *beats), *event));
     let mut world = SimBackend::new(|run: RunId| script.runs[run.0 as usize - 1], requests);
-    story(script.policy.clone(), &mut world)
+    story(script.policy.clone(), &mut world, Instant::ORIGIN)
 }
 
 fn perform(script: &Script, signals: Signals) -> Story {
@@ -220,14 +224,19 @@ fn perform(script: &Script, signals: Signals) -> Story {
         heartbeat_file: Some(heartbeat_file),
         stop_signal: Signal::TERM,
         hang_signal: Signal::TERM,
+        stop_target: StopTarget::Group,
+        stop_on: vec![],
+        restart_signal: None,
+        probe: None,
         notifications: Notifications::Refused,
-        hook: Hook::None,
+        hook: None,
         tick: None,
+        own_files: vec![],
     };
-    let unix_notices = RefCell::new(Vec::new());
-    let mut backend = UnixBackend::new(config, signals, |notice| unix_notices.borrow_mut().push(notice)).unwrap();
+    let mut backend = UnixBackend::new(config, signals).unwrap();
     let requests = script.requests.clone();
-    let begin = Clock::now();
+    // Requests and story are timed from one moment: the thread may start late, but nothing is early.
+    let (begin, origin) = (Clock::now(), backend.now());
     std::thread::spawn(move || {
         for (beats, event) in requests {
             std::thread::sleep((begin + BEAT * beats).saturating_duration_since(Clock::now()));
@@ -235,7 +244,7 @@ fn perform(script: &Script, signals: Signals) -> Story {
             kill(Pid::this(), signal).unwrap();
         }
     });
-    story(script.policy.clone(), &mut backend)
+    story(script.policy.clone(), &mut backend, origin)
 }
 
 fn behaviour_of_this_run(script: &Script) -> Behaviour {

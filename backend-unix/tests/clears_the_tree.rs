@@ -1,9 +1,10 @@
 //! A daemon that has left the group and the session of its command is asked to leave, killed, and waited for.
 
-use std::cell::RefCell;
 use std::time::Duration;
-use supervisor_backend_unix::{Command, Config, Hook, Notifications, Signal, Signals, Target, UnixBackend, UnixNotice};
-use supervisor_core::{Backend, Event, ExitStatus, RunId, Signal as Order};
+use supervisor_backend_unix::{
+    Command, Config, Notifications, Signal, Signals, StopTarget, Target, UnixBackend, UnixNotice,
+};
+use supervisor_core::{Backend, Event, ExitStatus, Incoming, Instant, Purpose, RunId};
 
 /// Without the test harness, whose threads would get the signals.
 fn main() {
@@ -22,34 +23,47 @@ fn main() {
         heartbeat_file: Some(folder.path().join("heartbeat.txt")),
         stop_signal: Signal::TERM,
         hang_signal: Signal::TERM,
+        stop_target: StopTarget::Group,
+        stop_on: vec![],
+        restart_signal: None,
+        probe: None,
         notifications: Notifications::Refused,
-        hook: Hook::None,
+        hook: None,
         tick: None,
+        own_files: vec![],
     };
-    let told = RefCell::new(Vec::new());
-    let report = |notice| told.borrow_mut().push(notice);
-    let mut backend = UnixBackend::new(config, Signals::take_over().unwrap(), report).unwrap();
+    let mut backend = UnixBackend::new(config, Signals::take_over().unwrap()).unwrap();
+    let mut told = Vec::new();
     let run = RunId(1);
     backend.start(run, 0);
     let patience = Some(backend.now() + Duration::from_secs(60));
-    assert!(matches!(backend.wait(patience), Event::Started { .. }));
-    assert_eq!(backend.wait(patience), Event::Exited { run, status: ExitStatus::Code(0) });
+    assert!(matches!(next_event(&mut backend, patience, &mut told), Event::Started { .. }));
+    let exited = Event::Exited { run, status: ExitStatus::Code(0) };
+    assert_eq!(next_event(&mut backend, patience, &mut told), exited);
 
-    let sent = |signal: Signal| {
-        let told = told.borrow();
+    let sent = |told: &[UnixNotice], signal: Signal| {
         let to_leftovers = told.iter().filter(|notice| {
-            matches!(notice, UnixNotice::Signalled { signal: sent, target: Target::Leftovers(_) } if *sent == signal)
+            matches!(notice, UnixNotice::SignalSent { signal: sent, target: Target::Leftovers { .. } } if *sent == signal)
         });
         to_leftovers.count()
     };
-    backend.signal(run, Order::Stop);
-    assert_eq!(sent(Signal::TERM), 1);
+    backend.signal(run, Purpose::Stop);
     // Its short-lived children may be new, but the daemon itself is not asked again.
     let soon = Some(backend.now() + Duration::from_millis(100));
-    assert_eq!(backend.wait(soon), Event::Elapsed);
+    assert_eq!(next_event(&mut backend, soon, &mut told), Event::Timeout);
+    assert_eq!(sent(&told, Signal::TERM), 1);
 
-    backend.signal(run, Order::Kill);
+    backend.signal(run, Purpose::Kill);
+    assert_eq!(next_event(&mut backend, patience, &mut told), Event::Cleared { run });
     // Once, and once more for each child that it starts while it is killed.
-    assert!(sent(Signal::KILL) >= 1);
-    assert_eq!(backend.wait(patience), Event::Gone { run });
+    assert!(sent(&told, Signal::KILL) >= 1);
+}
+
+fn next_event(backend: &mut UnixBackend, until: Option<Instant>, told: &mut Vec<UnixNotice>) -> Event {
+    loop {
+        match backend.wait(until) {
+            Incoming::Event(event) => return event,
+            Incoming::Notice(notice) => told.push(notice),
+        }
+    }
 }

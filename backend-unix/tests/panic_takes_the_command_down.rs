@@ -2,8 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
-use supervisor_backend_unix::{Command, Config, Hook, Notifications, Signal, Signals, UnixBackend};
-use supervisor_core::{Backend, Event, RunId};
+use supervisor_backend_unix::{Command, Config, Notifications, Signal, Signals, StopTarget, UnixBackend};
+use supervisor_core::{Backend, Event, Incoming, RunId};
 
 /// Without the test harness, whose threads would get the signals.
 fn main() {
@@ -23,15 +23,20 @@ fn main() {
         heartbeat_file: Some(folder.path().join("heartbeat.txt")),
         stop_signal: Signal::TERM,
         hang_signal: Signal::TERM,
+        stop_target: StopTarget::Group,
+        stop_on: vec![],
+        restart_signal: None,
+        probe: None,
         notifications: Notifications::Refused,
-        hook: Hook::None,
+        hook: None,
         tick: None,
+        own_files: vec![],
     };
     let mut main = 0;
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        let mut backend = UnixBackend::new(config, Signals::take_over().unwrap(), |_| {}).unwrap();
+        let mut backend = UnixBackend::new(config, Signals::take_over().unwrap()).unwrap();
         backend.start(RunId(1), 0);
-        let Event::Started { pid, .. } = backend.wait(None) else { panic!("it does not start") };
+        let Incoming::Event(Event::Started { pid, .. }) = backend.wait(None) else { panic!("it does not start") };
         main = pid;
         let patience = Instant::now() + Duration::from_secs(60);
         while !ready.exists() {

@@ -1,197 +1,273 @@
-//! What becomes known to the backend, and the events that it makes of it: answers, signals, messages, ends of processes.
+//! The run of a command: what lives of it, and what its keeper tells.
 
-use super::{Main, Number, Sight, UnixBackend, named, raw};
-use crate::looker::{Looker, Question};
-use crate::messages::{LAST_WORDS, Sender};
-use crate::notice::{Target, UnixNotice};
-use crate::notify::Word;
-use crate::process::Process;
-use crate::reap::{Found, next_change};
-use crate::signals::{Hangup, Signals};
-use rustix::process::Pid;
-use std::io;
+use super::UnixBackend;
+use crate::keeper::Keeper;
+use crate::keeper::exec::failure;
+use crate::keeper::protocol::{Leftovers, Report};
+use crate::notice::UnixNotice;
+use crate::notify::{LAST_MESSAGES, Message, Notify, Sender};
+use crate::probe::ProbeRunner;
+use crate::signals::Signal;
+use crate::source::Source;
+use crate::stall::Stall;
+use crate::tree::process::Process;
+use crate::tree::{Tree, named};
+use rustix::io::Errno;
 use std::time::Duration;
-use supervisor_core::{Backend, Event, ExitStatus, Message, Observation};
+use supervisor_core::{Backend, Event, ExitStatus, Incoming, Instant, RunId, StartFailure};
 
-/// Su(1) and its like have begun their session so long after their start.
-const SESSION_BEGINS: Duration = Duration::from_secs(1);
+/// The current run.
+pub(super) enum Run {
+    /// Nothing runs.
+    Idle,
+    /// The keeper is there, and about to execute the command.
+    Starting { run: RunId, keeper: Keeper, stall: Stall },
+    /// The main process lives.
+    Alive { run: RunId, keeper: Keeper, main: i32, started: Instant, conduct: Conduct },
+    /// The main process ended, or was never executed; something that it started may be left.
+    Ended { run: RunId, main: i32, rest: Rest, last_event: LastEvent },
+}
 
-/// Between two attempts to see what is left.
-const BLINK: Duration = Duration::from_millis(100);
+/// What was asked of a main process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Conduct {
+    Free,
+    /// It was asked to leave.
+    Asked,
+    /// It hung, and was asked to leave.
+    Hung,
+}
 
-impl<R: FnMut(UnixNotice)> UnixBackend<R> {
-    pub(super) fn take_messages(&mut self, most: usize) {
-        let UnixBackend { main, tree, examiner, events, report, messages, .. } = self;
-        let Some(messages) = messages else { return };
+/// Who has what is left of a run.
+pub(super) enum Rest {
+    /// The keeper, which exits when nothing is left.
+    Kept { keeper: Keeper, visibility: Visibility },
+    /// The supervisor itself: the keeper was killed.
+    Adopted,
+}
+
+/// Whether it can be told what is left of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Visibility {
+    Clear,
+    /// Not just now. This signal is due to what is left.
+    Lost {
+        retry_at: Instant,
+        unsent: Signal,
+    },
+}
+
+/// What is told when nothing is left.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LastEvent {
+    Cleared,
+    StartFailed(StartFailure),
+}
+
+impl Run {
+    /// The keeper, while there is one.
+    pub fn keeper(&self) -> Option<&Keeper> {
+        match self {
+            Run::Starting { keeper, .. }
+            | Run::Alive { keeper, .. }
+            | Run::Ended { rest: Rest::Kept { keeper, .. }, .. } => Some(keeper),
+            Run::Idle | Run::Ended { rest: Rest::Adopted, .. } => None,
+        }
+    }
+
+    /// The run whose main process lives.
+    pub fn alive(&self) -> Option<RunId> {
+        match self {
+            Run::Alive { run, .. } => Some(*run),
+            Run::Idle | Run::Starting { .. } | Run::Ended { .. } => None,
+        }
+    }
+
+    /// When the main process that lives was started.
+    pub fn started(&self) -> Option<Instant> {
+        match self {
+            Run::Alive { started, .. } => Some(*started),
+            Run::Idle | Run::Starting { .. } | Run::Ended { .. } => None,
+        }
+    }
+
+    pub fn source(&self) -> Source<'_> {
+        let due = match self {
+            Run::Starting { stall, .. } => stall.due(),
+            Run::Ended { rest: Rest::Kept { visibility: Visibility::Lost { retry_at, .. }, .. }, .. } => {
+                Some(*retry_at)
+            }
+            Run::Idle | Run::Alive { .. } | Run::Ended { .. } => None,
+        };
+        Source { due, descriptor: self.keeper().and_then(Keeper::line) }
+    }
+
+    /// For how long a start has been under way, told once if that is too long.
+    pub fn start_overdue(&mut self, now: Instant) -> Option<Duration> {
+        match self {
+            Run::Starting { stall, .. } => stall.overdue(now),
+            Run::Idle | Run::Alive { .. } | Run::Ended { .. } => None,
+        }
+    }
+
+    /// Messages that come before the start is known wait for it.
+    pub fn source_of_messages<'a>(&self, notify: &'a Notify) -> Source<'a> {
+        match self {
+            Run::Starting { .. } => Source::NONE,
+            Run::Idle | Run::Alive { .. } | Run::Ended { .. } => {
+                Source { due: None, descriptor: Some(notify.received()) }
+            }
+        }
+    }
+
+    /// Takes messages of the command, and a notice of one that was refused. What a run said that is over is no news.
+    pub fn take_messages(
+        &self,
+        notify: &mut Notify,
+        most: usize,
+        tree: &Tree,
+    ) -> Option<(RunId, (Vec<Message>, Option<UnixNotice>))> {
+        let (run, main) = match self {
+            Run::Starting { .. } => return None,
+            Run::Idle => {
+                notify.discard(most);
+                return None;
+            }
+            Run::Alive { run, main, .. } | Run::Ended { run, main, .. } => (*run, *main),
+        };
+        let keeper = self.keeper().map(Keeper::pid);
         let own = std::process::id().cast_signed();
-        let knows = |pid: i32, main: Option<Pid>| match Process::read(pid) {
+        let sender = |pid: i32| match Process::read(pid) {
             // A privileged systemd-notify(1) that is the main process speaks for its parent.
-            _ if pid == own || main.is_some_and(|main| raw(main) == pid) || tree.holds(pid) => Sender::OfCommand,
+            _ if pid == main || pid == own || keeper == Some(pid) || tree.contains(pid) => Sender::OfCommand,
             None if pid != 0 => Sender::Gone,
             Some(_) | None => Sender::Stranger,
         };
-        let (run, words) = match main {
-            // What comes before the start is known waits for it.
-            Main::Starting { .. } => return,
-            Main::None => return drop(messages.take(most, |_| Sender::Gone, &mut |_| {})),
-            Main::Alive { run, pid } => (*run, messages.take(most, |sender| knows(sender, Some(*pid)), report)),
-            Main::Ended { run, .. } => (*run, messages.take(most, |sender| knows(sender, None), report)),
-        };
-        for word in words {
-            match word {
-                Word::ForMachine(message) => {
-                    if message == Message::Heartbeat {
-                        examiner.told(tree);
-                    }
-                    events.push_back(Event::Told { run, message });
-                }
-                Word::Status(text) => report(UnixNotice::StatusText { text }),
-            }
-        }
+        Some((run, notify.take(most, sender)))
     }
+}
 
-    pub(super) fn take_exec_result(&mut self) {
-        let Main::Starting { run, spawned, .. } = &self.main else { return };
-        let (run, pid) = (*run, spawned.pid);
-        match spawned.result() {
-            None => {}
-            Some(Ok(())) => {
-                self.main = Main::Alive { run, pid };
-                // Told heartbeats put looks off for ever.
-                let may_never_look = self.looker.is_none() || self.messages.is_some();
-                self.renewal = may_never_look.then(|| self.now() + SESSION_BEGINS);
-                self.events.push_back(Event::Started { run, pid: raw(pid).unsigned_abs() });
-            }
-            Some(Err(failure)) => {
-                // It exits as soon as it has told why; if it has been reaped already, all the better.
-                let _ = rustix::io::retry_on_intr(|| {
-                    rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty())
-                });
-                self.main = Main::None;
-                self.events.push_back(Event::StartFailed { run, failure });
-            }
-        }
-    }
-
-    pub(super) fn take_answers(&mut self) {
-        while let Some(answer) = self.looker.as_mut().and_then(Looker::take) {
-            if let Some(error) = answer.error {
-                (self.report)(UnixNotice::HeartbeatUnreadable { error });
-            }
-            if let Question::During(run) = answer.to {
-                if answer.observation != Observation::Unchanged {
-                    self.examiner.found();
-                    // It costs no wake-up now, and delays no decision.
-                    self.renew_marks();
-                }
-                self.events.push_back(Event::Observed { run, observation: answer.observation });
-            }
-        }
-    }
-
-    pub(super) fn renew_marks(&self) {
-        self.mark.into_iter().for_each(|mark| self.tree.renew(mark));
-    }
-
-    pub(super) fn take_signals(&mut self) {
-        for (signal, sender) in Signals::take() {
-            let event = match (signal, self.signals.hangup()) {
-                (Number::CHLD, _) => continue,
-                (Number::INT, _) => Event::Interrupt,
-                (Number::HUP, Hangup::Forward) | (Number::QUIT | Number::USR1 | Number::USR2 | Number::WINCH, _) => {
-                    self.forward(signal);
-                    continue;
-                }
-                (Number::TSTP, _) => {
-                    self.suspend();
-                    continue;
-                }
-                (signal, _) if signal.is_real_time() => {
-                    self.forward(signal);
-                    continue;
-                }
-                _ => Event::Stop,
-            };
-            (self.report)(UnixNotice::Received { signal, sender });
-            self.events.push_back(event);
-        }
-    }
-
-    fn forward(&mut self, signal: Number) {
-        let pid = match &self.main {
-            Main::Alive { pid, .. } => Some(raw(*pid)),
-            Main::None | Main::Starting { .. } | Main::Ended { .. } => None,
-        };
-        // It is not reaped, so that the number is still its own.
-        let result = pid.map_or(Ok(()), |pid| signal.send(pid));
-        (self.report)(match (result, pid) {
-            (Err(error), Some(pid)) => {
-                UnixNotice::SignalFailed { signal, target: Target::Process(named(pid)), error: error.into() }
-            }
-            (Ok(()) | Err(_), pid) => UnixNotice::Forwarded { signal, pid },
-        });
-    }
-
-    pub(super) fn reap(&mut self) {
-        let last = loop {
-            match next_change() {
-                Found::Ended { pid, status } => {
-                    self.tree.forget(pid);
-                    if let Some(hooks) = &mut self.hooks
-                        && hooks.reaped(pid, status, &mut self.report)
-                    {
-                        self.tree.spare(hooks.pid());
-                        continue;
-                    }
-                    self.protection.reaped(pid, &mut self.report);
-                    self.ended(pid, status);
-                }
-                Found::Stopped { pid, signal } => {
-                    (self.report)(UnixNotice::Stopped { process: named(pid), signal });
+impl UnixBackend {
+    /// What the keeper of the run tells.
+    pub(super) fn hear_keeper(&mut self) {
+        while let Some(report) = self.run.keeper().and_then(Keeper::hear) {
+            match report {
+                Report::Started { pid } => self.main_started(pid),
+                Report::Failed { os_error } => self.start_failed(os_error),
+                Report::Stopped { pid, signal } => {
+                    self.tell(UnixNotice::ProcessStopped { process: named(pid), signal });
                     self.stopped(pid, signal);
                 }
-                Found::Continued { pid } => (self.report)(UnixNotice::Continued { pid }),
-                last @ (Found::Nothing | Found::NoChildren) => break last,
+                Report::Continued { pid } => self.tell(UnixNotice::ProcessContinued { pid }),
+                Report::Ended { status, leftovers } => self.main_ended(status, leftovers),
             }
-        };
-        let Main::Ended { run, group, sight } = self.main else { return };
-        let is_empty = if last == Found::NoChildren { Ok(true) } else { self.tree.is_empty(group) };
-        if let Ok(true) = is_empty {
-            self.main = Main::None;
-            self.events.push_back(Event::Gone { run });
-        } else if !matches!(sight, Sight::Lost { unsent: Some(_), .. }) {
-            self.saw(is_empty.map(drop), None);
         }
     }
 
-    /// Takes note whether it could be told what is left, and what else has to be sent to it.
-    pub(super) fn saw(&mut self, result: io::Result<()>, unsent: Option<Number>) {
+    fn main_started(&mut self, main: i32) {
         let now = self.now();
-        let Main::Ended { sight, .. } = &mut self.main else { return };
-        let before = *sight;
-        *sight = match result {
-            Ok(()) => Sight::Clear,
-            Err(_) => Sight::Lost { retry_at: now + BLINK, unsent },
+        self.run = match std::mem::replace(&mut self.run, Run::Idle) {
+            Run::Starting { run, keeper, .. } => {
+                self.last_beat = now;
+                self.probe.iter_mut().for_each(|probe| probe.begin(main, now));
+                self.queue.push_back(Incoming::Event(Event::Started { run, pid: main.unsigned_abs() }));
+                Run::Alive { run, keeper, main, started: now, conduct: Conduct::Free }
+            }
+            run @ (Run::Idle | Run::Alive { .. } | Run::Ended { .. }) => run,
         };
-        if let (Err(error), Sight::Clear) = (result, before) {
-            (self.report)(UnixNotice::LeftoversUnseen { error });
+    }
+
+    fn start_failed(&mut self, os_error: i32) {
+        self.run = match std::mem::replace(&mut self.run, Run::Idle) {
+            Run::Starting { run, keeper, .. } => {
+                let rest = Rest::Kept { keeper, visibility: Visibility::Clear };
+                Run::Ended { run, main: 0, rest, last_event: LastEvent::StartFailed(failure(os_error)) }
+            }
+            run @ (Run::Idle | Run::Alive { .. } | Run::Ended { .. }) => run,
+        };
+    }
+
+    fn main_ended(&mut self, status: ExitStatus, leftovers: Leftovers) {
+        // The last words come before the end.
+        self.take_messages(LAST_MESSAGES);
+        self.probe.iter_mut().for_each(ProbeRunner::end);
+        match std::mem::replace(&mut self.run, Run::Idle) {
+            Run::Alive { run, keeper, main, conduct, .. } => {
+                if conduct == Conduct::Hung {
+                    self.watcher.iter_mut().for_each(|watcher| watcher.look_after(run));
+                }
+                let rest = Rest::Kept { keeper, visibility: Visibility::Clear };
+                self.end_main(run, main, status, rest);
+                if conduct == Conduct::Free && status.is_success() && leftovers == Leftovers::Some {
+                    let processes = self.tree.seen().iter().map(Process::named).collect();
+                    self.tell(UnixNotice::LeftBehind { processes });
+                }
+            }
+            run @ (Run::Idle | Run::Starting { .. } | Run::Ended { .. }) => self.run = run,
+        }
+        self.take_findings();
+    }
+
+    fn end_main(&mut self, run: RunId, main: i32, status: ExitStatus, rest: Rest) {
+        if status == ExitStatus::KILLED
+            && let (Some(now), Some(before)) = (crate::cgroup::memory_kills(), self.memory_kills)
+            && now > before
+        {
+            self.tell(UnixNotice::OutOfMemory { pid: main, kills: now - before });
+        }
+        self.run = Run::Ended { run, main, rest, last_event: LastEvent::Cleared };
+        self.queue.push_back(Incoming::Event(Event::Exited { run, status }));
+        self.settle_terminal(main, status);
+    }
+
+    /// The keeper of the run was reaped. One that exited with 0 leaves nothing; another was killed, and what it kept has
+    /// become ours.
+    pub(super) fn keeper_reaped(&mut self, status: ExitStatus) {
+        self.hear_keeper();
+        let lost = self.run.keeper().map_or(0, Keeper::pid);
+        self.run.forget_keeper();
+        match std::mem::replace(&mut self.run, Run::Idle) {
+            Run::Ended { run, last_event, .. } if status.is_success() => self.cleared(run, last_event),
+            Run::Idle => {}
+            Run::Starting { run, .. } => {
+                self.tell(UnixNotice::KeeperLost { keeper: lost });
+                let failure = failure(Errno::AGAIN.raw_os_error());
+                let (rest, last_event) = (Rest::Adopted, LastEvent::StartFailed(failure));
+                self.run = Run::Ended { run, main: 0, rest, last_event };
+                self.adopt();
+            }
+            Run::Alive { run, main, .. } => {
+                self.tell(UnixNotice::KeeperLost { keeper: lost });
+                self.probe.iter_mut().for_each(ProbeRunner::end);
+                // It dies by its parent-death signal.
+                self.end_main(run, main, ExitStatus::KILLED, Rest::Adopted);
+                self.adopt();
+            }
+            Run::Ended { run, main, last_event, .. } => {
+                self.tell(UnixNotice::KeeperLost { keeper: lost });
+                self.run = Run::Ended { run, main, rest: Rest::Adopted, last_event };
+                self.adopt();
+            }
         }
     }
 
-    fn ended(&mut self, pid: i32, status: ExitStatus) {
-        if let Main::Starting { spawned, .. } = &self.main
-            && raw(spawned.pid) == pid
-        {
-            // What it told on its pipe came first.
-            self.take_exec_result();
-        }
-        if let Main::Alive { run, pid: main } = self.main
-            && raw(main) == pid
-        {
-            self.take_messages(LAST_WORDS);
-            self.settle_terminal(main, status);
-            self.main = Main::Ended { run, group: pid, sight: Sight::Clear };
-            self.events.push_back(Event::Exited { run, status });
+    /// Nothing of the run is left.
+    pub(super) fn cleared(&mut self, run: RunId, last_event: LastEvent) {
+        self.queue.push_back(Incoming::Event(match last_event {
+            LastEvent::Cleared => Event::Cleared { run },
+            LastEvent::StartFailed(failure) => Event::StartFailed { run, failure },
+        }));
+    }
+}
+
+impl Run {
+    /// The keeper was reaped: its number may be given to another.
+    fn forget_keeper(&mut self) {
+        match self {
+            Run::Starting { keeper, .. }
+            | Run::Alive { keeper, .. }
+            | Run::Ended { rest: Rest::Kept { keeper, .. }, .. } => keeper.reaped(),
+            Run::Idle | Run::Ended { rest: Rest::Adopted, .. } => {}
         }
     }
 }

@@ -1,148 +1,135 @@
-//! Looks at the heartbeat file in a thread of its own: a file system that never answers blocks nobody else.
+//! Looks at the heartbeat file: at once where nothing can wait, else in a thread of its own, so that a file system that
+//! never answers holds up nothing else.
 
+use super::file_status::is_at_hand;
+use super::heartbeat::{Found, Heartbeat, Look, Precision};
 use crate::clock::SystemClock;
-use crate::heartbeat::Heartbeat;
-use crate::silence::Silence;
+use crate::notice::HeartbeatFound;
+use crate::source::Source;
+use crate::stall::Stall;
+use crate::worker::Worker;
 use rustix::event::{EventfdFlags, eventfd};
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant as Clock};
 use supervisor_core::{Instant, Observation, RunId};
 
 /// A start waits no longer than this for a look at what is there before it.
 const START_WAITS: Duration = Duration::from_millis(250);
-/// More than a look needs.
-const STACK: usize = 128 * 1024;
+/// Requests that wait: the latest of each kind is enough.
+const ROOM: usize = 3;
 
-/// Asks, and takes the answers.
-pub(crate) struct Looker {
-    eye: Arc<Eye>,
+/// Orders looks, and takes the answers.
+pub(crate) struct Watcher {
+    path: PathBuf,
+    eye: Arc<Mutex<Heartbeat<SystemClock>>>,
+    worker: Worker<Request>,
     answers: Receiver<Answer>,
-    /// Answers that came while another was waited for.
-    early: VecDeque<Answer>,
-    thread: Thread,
-    /// Questions without an answer so far.
-    open: usize,
+    /// Readable with each answer of the thread: eventfd(2).
+    answered: Arc<OwnedFd>,
+    /// Answers to be taken.
+    ready: VecDeque<Answer>,
+    /// Requests that the thread has not answered.
+    outstanding: usize,
     /// Of the file system.
-    silence: Silence,
+    stall: Stall,
+    run: RunRecord,
+    access: Access,
+    stamps: Precision,
 }
 
-/// What an answer says.
-pub(crate) struct Answer {
-    pub to: Question,
-    pub observation: Observation,
-    /// Why the file has become unreadable, if it has.
-    pub error: Option<io::Error>,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Question {
+/// A look that was ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
     /// What is there before a start?
     Before,
     /// What has changed?
     During(RunId),
+    /// What has changed since the run was found to hang?
+    After(RunId),
 }
 
-enum Thread {
-    NotStarted,
-    Started,
+struct Answer {
+    request: Request,
+    look: Look,
 }
 
-/// What the thread has before it.
-enum Desk {
-    /// Never more than two: the latest of each kind, since nobody wants to know of a run that is over.
-    Open(VecDeque<Question>),
-    Closed,
+/// What looks have found in this run.
+struct RunRecord {
+    last_beat: Option<Instant>,
+    found: Option<HeartbeatFound>,
 }
 
-/// What looks, be it in its own thread or, where none can be had, in the one that asks.
-struct Eye {
-    heartbeat: Mutex<Heartbeat<SystemClock>>,
-    answers: Sender<Answer>,
-    /// Becomes readable with each answer: eventfd(2).
-    answered: OwnedFd,
-    desk: Mutex<Desk>,
-    changed: Condvar,
+/// Whether the file can be looked at.
+#[derive(PartialEq)]
+enum Access {
+    Good,
+    Failing,
 }
 
-impl Eye {
-    /// Answers one question after another, until nobody asks any more.
-    fn work(&self) {
-        while let Some(question) = self.next() {
-            self.answer(question);
-        }
-    }
-
-    fn next(&self) -> Option<Question> {
-        let is_idle = |desk: &mut Desk| matches!(desk, Desk::Open(questions) if questions.is_empty());
-        let desk = self.changed.wait_while(lock(&self.desk), is_idle);
-        match &mut *desk.unwrap_or_else(PoisonError::into_inner) {
-            Desk::Open(questions) => questions.pop_front(),
-            Desk::Closed => None,
-        }
-    }
-
-    /// Puts a question on the desk, and tells how many others it has made pointless.
-    fn ask(&self, question: Question) -> usize {
-        let mut desk = lock(&self.desk);
-        let Desk::Open(questions) = &mut *desk else { return 0 };
-        let before = questions.len();
-        match question {
-            Question::Before => questions.clear(),
-            Question::During(_) => questions.retain(|waiting| *waiting == Question::Before),
-        }
-        let pointless = before - questions.len();
-        questions.push_back(question);
-        self.changed.notify_one();
-        pointless
-    }
-
-    fn answer(&self, question: Question) {
-        let mut error = None;
-        let mut heartbeat = lock(&self.heartbeat);
-        let observation = match question {
-            Question::Before => {
-                heartbeat.begin(|failed| error = Some(failed));
-                Observation::Unchanged
-            }
-            Question::During(_) => heartbeat.look(|failed| error = Some(failed)),
-        };
-        drop(heartbeat);
-        // Nobody listens any more only when the process ends.
-        let _ = self.answers.send(Answer { to: question, observation, error });
-        let _ = rustix::io::write(&self.answered, &1u64.to_ne_bytes());
-    }
+/// What a look tells beyond the heartbeat file itself.
+#[derive(Debug)]
+pub(crate) enum Finding {
+    /// The answer to a look of the machine.
+    Observed { run: RunId, observation: Observation },
+    /// A heartbeat came after the run was found to hang, so long after the one before it.
+    Late { interval: Duration },
+    /// The file cannot be looked at any more.
+    Unreadable { error: io::Error },
+    /// Its time stamps have whole seconds.
+    CoarseStamps,
 }
 
-impl Looker {
+impl Watcher {
     /// # Errors
     /// Those of eventfd(2).
-    pub fn new(path: PathBuf) -> io::Result<Looker> {
+    pub fn new(path: PathBuf) -> io::Result<Watcher> {
         let (sender, answers) = channel();
-        let answered = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let heartbeat = Mutex::new(Heartbeat::new(path, SystemClock));
-        let desk = Mutex::new(Desk::Open(VecDeque::new()));
-        let eye = Arc::new(Eye { heartbeat, answers: sender, answered, desk, changed: Condvar::new() });
-        Ok(Looker { eye, answers, early: VecDeque::new(), thread: Thread::NotStarted, open: 0, silence: Silence::None })
+        let answered = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let eye = Arc::new(Mutex::new(Heartbeat::new(path.clone(), SystemClock::new())));
+        let (far_eye, bell) = (Arc::clone(&eye), Arc::clone(&answered));
+        let worker = Worker::new("heartbeat", ROOM, move |request| {
+            // The answer is lost only when the process ends.
+            let _ = sender.send(Answer { request, look: look(&far_eye, request) });
+            let _ = rustix::io::write(&bell, &1_u64.to_ne_bytes());
+        });
+        Ok(Watcher {
+            path,
+            eye,
+            worker,
+            answers,
+            answered,
+            ready: VecDeque::new(),
+            outstanding: 0,
+            stall: Stall::None,
+            run: RunRecord { last_beat: None, found: None },
+            access: Access::Good,
+            stamps: Precision::Fine,
+        })
     }
 
-    /// Readable when there is an answer to take.
-    pub fn answered(&self) -> BorrowedFd<'_> {
-        self.eye.answered.as_fd()
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn source(&self) -> Source<'_> {
+        Source { due: self.stall.due(), descriptor: (self.outstanding > 0).then(|| self.answered.as_fd()) }
     }
 
     /// Takes the file as it is before a start. A file system that does not answer delays the start only so long.
     pub fn before_start(&mut self) {
-        let is_stuck = self.open > 0;
-        self.ask(Question::Before);
+        let is_stuck = self.outstanding > 0;
+        self.run = RunRecord { last_beat: None, found: None };
+        self.order(Request::Before);
         let deadline = Clock::now() + START_WAITS;
-        while !is_stuck && self.early.iter().all(|answer| answer.to != Question::Before) {
+        while !is_stuck && self.outstanding > 0 {
             match self.answers.recv_timeout(deadline.saturating_duration_since(Clock::now())) {
-                Ok(answer) => self.early.push_back(answer),
+                Ok(answer) => self.answered(answer),
                 Err(_) => return,
             }
         }
@@ -150,79 +137,120 @@ impl Looker {
 
     /// Looks what has changed.
     pub fn look(&mut self, run: RunId) {
-        self.ask(Question::During(run));
+        self.order(Request::During(run));
     }
 
-    /// The next answer, if there is one.
-    pub fn take(&mut self) -> Option<Answer> {
-        let _ = rustix::io::read(&self.eye.answered, &mut [0; 8]);
-        let answer = self.early.pop_front().or_else(|| self.answers.try_recv().ok());
-        self.open -= usize::from(answer.is_some());
-        if answer.is_some() {
-            self.silence = if self.open > 0 { Silence::Since(SystemClock::now()) } else { Silence::None };
+    /// Looks once more at the end of a run that hung.
+    pub fn look_after(&mut self, run: RunId) {
+        self.order(Request::After(run));
+    }
+
+    /// What the looks that were answered since have found.
+    pub fn take(&mut self, started: Instant) -> Vec<Finding> {
+        if self.outstanding > 0 {
+            let _ = rustix::io::read(&self.answered, &mut [0_u8; 8]);
+            while let Ok(answer) = self.answers.try_recv() {
+                self.answered(answer);
+            }
         }
-        answer
+        let answers = std::mem::take(&mut self.ready);
+        answers.into_iter().flat_map(|answer| self.find(answer, started)).collect()
     }
 
-    /// When an answer will have been waited for too long.
-    pub fn due(&self) -> Option<Instant> {
-        self.silence.due()
-    }
-
-    /// For how long an answer has been waited for, told once if that is too long.
+    /// For how long an answer has been outstanding, told once if that is too long.
     pub fn overdue(&mut self, now: Instant) -> Option<Duration> {
-        self.silence.overdue(now)
+        self.stall.overdue(now)
     }
 
-    fn ask(&mut self, question: Question) {
-        if let Silence::None = self.silence {
-            self.silence = Silence::Since(SystemClock::now());
-        }
-        self.open += 1;
-        if let Thread::NotStarted = self.thread {
-            self.start_thread();
-        }
-        match self.thread {
-            Thread::Started => self.open -= self.eye.ask(question),
-            Thread::NotStarted => self.eye.answer(question),
+    /// What was found instead of a heartbeat, if the run has shown none.
+    pub fn missing(&mut self) -> Option<HeartbeatFound> {
+        match self.run.last_beat {
+            None => Some(self.run.found.take().unwrap_or(HeartbeatFound::OldFile)),
+            Some(_) => None,
         }
     }
 
-    /// Without a thread, for now, the one that asks looks itself.
-    fn start_thread(&mut self) {
-        let eye = Arc::clone(&self.eye);
-        let thread = std::thread::Builder::new().name("heartbeat".to_owned()).stack_size(STACK);
-        if thread.spawn(move || eye.work()).is_ok() {
-            self.thread = Thread::Started;
+    fn order(&mut self, request: Request) {
+        if self.outstanding == 0 && is_at_hand(&self.path) {
+            self.ready.push_back(Answer { request, look: look(&self.eye, request) });
+            return;
+        }
+        if let Stall::None = self.stall {
+            self.stall = Stall::Since(SystemClock::now());
+        }
+        // A newer request of its kind says all; before a start no other matters any more.
+        let is_pointless = |other: &Request| match request {
+            Request::Before => true,
+            Request::During(_) | Request::After(_) => *other != Request::Before,
+        };
+        self.outstanding += 1;
+        self.outstanding -= self.worker.put_instead(request, is_pointless);
+        self.worker.take_here(|| true);
+    }
+
+    fn answered(&mut self, answer: Answer) {
+        self.outstanding = self.outstanding.saturating_sub(1);
+        self.stall = if self.outstanding > 0 { Stall::Since(SystemClock::now()) } else { Stall::None };
+        self.ready.push_back(answer);
+    }
+
+    fn find(&mut self, answer: Answer, started: Instant) -> Vec<Finding> {
+        let Answer { request, look: Look { observation, found } } = answer;
+        let mut findings = self.find_of_file(found);
+        let at = match observation {
+            Observation::Unchanged => None,
+            Observation::Changed { at } => Some(at),
+            Observation::ChangedSometime => Some(SystemClock::now()),
+        };
+        match request {
+            Request::Before => {}
+            Request::During(run) => {
+                self.run.last_beat = at.or(self.run.last_beat);
+                findings.push(Finding::Observed { run, observation });
+            }
+            Request::After(_) => findings.extend(at.map(|at| {
+                let before = self.run.last_beat.unwrap_or(started);
+                Finding::Late { interval: at - before }
+            })),
+        }
+        findings
+    }
+
+    fn find_of_file(&mut self, found: Found) -> Vec<Finding> {
+        let before = std::mem::replace(&mut self.access, Access::Good);
+        self.run.found = None;
+        match found {
+            Found::File(Precision::Seconds) if self.stamps == Precision::Fine => {
+                self.stamps = Precision::Seconds;
+                vec![Finding::CoarseStamps]
+            }
+            Found::File(Precision::Fine | Precision::Seconds) => vec![],
+            Found::Nothing(missing) => {
+                let error = unreadable(&missing);
+                self.access = if error.is_some() { Access::Failing } else { Access::Good };
+                self.run.found = Some(missing);
+                let news = error.filter(|_| before == Access::Good);
+                news.map(|error| Finding::Unreadable { error }).into_iter().collect()
+            }
         }
     }
 }
 
-/// The thread ends, once its file system answers.
-impl Drop for Looker {
-    fn drop(&mut self) {
-        *lock(&self.eye.desk) = Desk::Closed;
-        self.eye.changed.notify_one();
+/// Why no heartbeat can be seen. A file that is not there may come yet, but not without a folder.
+fn unreadable(missing: &HeartbeatFound) -> Option<io::Error> {
+    match missing {
+        HeartbeatFound::NoFile | HeartbeatFound::OldFile => None,
+        HeartbeatFound::NoFolder => Some(io::Error::from_raw_os_error(rustix::io::Errno::NOENT.raw_os_error())),
+        HeartbeatFound::Unreadable { error } => {
+            Some(error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error))
+        }
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_somebody_still_wants_to_know_waits() {
-        let looker = Looker::new("/nowhere".into()).unwrap();
-        let eye = &looker.eye;
-        let asked = [Question::Before, Question::During(RunId(1)), Question::During(RunId(2)), Question::Before];
-        assert_eq!(asked.map(|question| eye.ask(question)), [0, 0, 1, 2]);
-        assert_eq!(eye.ask(Question::During(RunId(3))), 0);
-        assert!(eye.next() == Some(Question::Before) && eye.next() == Some(Question::During(RunId(3))));
-        *lock(&eye.desk) = Desk::Closed;
-        assert!(eye.next().is_none());
+fn look(eye: &Mutex<Heartbeat<SystemClock>>, request: Request) -> Look {
+    let mut heartbeat = eye.lock().unwrap_or_else(PoisonError::into_inner);
+    match request {
+        Request::Before => heartbeat.begin(),
+        Request::During(_) | Request::After(_) => heartbeat.look(),
     }
 }

@@ -1,22 +1,26 @@
-//! Starts the command: fork, put everything in order in the child, execute.
+//! What is executed, and the way of a new child from fork(2) to execve(2).
 
 use crate::linux::{self, Closing};
-use crate::mark::Mark;
 use crate::signals::Signals;
 use nix::libc;
-use nix::unistd::{ForkResult, fork};
-use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
-use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, getpid, setpgid};
 use std::ffi::{CString, OsStr, OsString};
-use std::io;
+use std::fmt;
+use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use supervisor_core::{StartFailure, StartFailureKind};
 
 /// Where a command without a slash is looked for if there is no PATH: execvp(3).
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
+/// The longest first line of a script that the kernel reads: `BINPRM_BUF_SIZE`.
+const FIRST_LINE: u64 = 256;
+
+pub(crate) const RESTARTS: &str = "SUPERVISED_RESTARTS";
+const LISTEN_PID: &str = "LISTEN_PID";
+const LISTEN_PIDFDID: &str = "LISTEN_PIDFDID";
 
 /// What to execute.
 #[derive(Clone, Debug)]
@@ -30,7 +34,7 @@ pub struct Command {
 }
 
 /// A command in the form that execve(2) takes.
-pub(crate) struct Image {
+pub(crate) struct Program {
     /// Every path that may be the program, the first one first.
     paths: Vec<CString>,
     arguments: Vec<CString>,
@@ -42,35 +46,36 @@ pub(crate) struct Image {
 #[derive(PartialEq)]
 enum Sockets {
     None,
-    /// They are for whoever has the pid in `LISTEN_PID`, which is each child's own in turn.
+    /// They are for the process whose pid is in `LISTEN_PID`, which is each child's own in turn.
     Passed,
 }
 
 /// As what a child is born.
-pub(crate) enum Birth<'a> {
-    /// The command.
-    Command { mark: Option<Mark> },
-    /// A hook: it reads the event, and has nothing else of ours or of the command's but the other standard streams.
-    Hook { input: BorrowedFd<'a>, mark: Option<Mark> },
+pub(crate) enum Role<'a> {
+    /// The command, with all that the supervisor inherited.
+    Command,
+    /// A hook or a probe, which has no descriptors but the standard streams.
+    Helper { input: BorrowedFd<'a>, output: Output<'a> },
 }
 
-/// A child between fork and execve.
-pub(crate) struct Spawned {
-    pub pid: Pid,
-    /// Ends without a byte once the command executes, or tells the error number of what failed.
-    pub exec_result: OwnedFd,
+/// Where a helper writes to.
+pub(crate) enum Output<'a> {
+    /// Where the supervisor does.
+    Shared,
+    /// Here, its errors too.
+    Into(BorrowedFd<'a>),
 }
 
-impl Image {
+impl Program {
     /// # Errors
     /// `InvalidInput` if a string has a NUL in it.
-    pub fn new(command: &Command) -> io::Result<Image> {
+    pub fn new(command: &Command) -> io::Result<Program> {
         let arguments = std::iter::once(&command.program).chain(&command.arguments);
         let own_pid = std::process::id().to_string();
         let passed = command.environment.iter().any(|(name, value)| name == LISTEN_PID && *value == *own_pid);
         let replaced = |name: &OsString| passed && (name == LISTEN_PID || name == LISTEN_PIDFDID);
         let environment = command.environment.iter().filter(|(name, _)| name != RESTARTS && !replaced(name));
-        Ok(Image {
+        Ok(Program {
             paths: candidates(command).into_iter().map(c_string).collect::<io::Result<_>>()?,
             arguments: arguments.map(|argument| c_string(argument.clone())).collect::<io::Result<_>>()?,
             environment: environment.map(|(name, value)| assignment(name, value)).collect::<io::Result<_>>()?,
@@ -78,49 +83,71 @@ impl Image {
         })
     }
 
-    /// Forks a child that leads a process group of its own, dies with this process, and executes the command with
-    /// these variables more.
-    ///
-    /// # Errors
-    /// Those of pipe2(2) and fork(2). What fails in the child comes through [`Spawned::exec_result`].
-    pub fn spawn(&self, variables: &[CString], birth: &Birth<'_>, signals: &Signals) -> io::Result<Spawned> {
-        let argv = pointers(self.arguments.iter());
-        let mut listen_pid = ListenPid::new();
+    /// All that a child needs, with these variables more: after fork(2) it must not allocate.
+    pub fn prepare<'a>(&'a self, variables: &'a [CString]) -> Launch<'a> {
+        let listen_pid = Box::new(ListenPid::new());
         let own_variable = (self.sockets == Sockets::Passed).then_some(listen_pid.0.as_ptr().cast());
-        let envp = pointers(self.environment.iter().chain(variables)).into_iter();
-        let envp: Vec<_> = own_variable.into_iter().chain(envp).collect();
-        let parent = getpid();
-        let (exec_result, tell) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        // SAFETY: the child makes nothing but system calls, on what was prepared above, until it executes or exits.
-        match unsafe { fork()? } {
-            ForkResult::Child => {
-                listen_pid.set(getpid());
-                let error = become_command(&self.paths, &argv, &envp, parent, birth, signals);
-                // Should nobody read it any more, the exit code still tells.
-                let _ = rustix::io::write(&tell, &error.raw_os_error().to_ne_bytes());
-                // SAFETY: _exit(2) runs no destructor and no exit handler of the parent.
-                unsafe { libc::_exit(127) }
-            }
-            ForkResult::Parent { child } => {
-                let pid = Pid::from_raw(child.as_raw()).expect("the pid of a child is positive");
-                // Done on both sides, so that the group exists for whichever comes first. It fails once the child has
-                // executed, and is then no longer needed.
-                let _ = setpgid(Some(pid), Some(pid));
-                Ok(Spawned { pid, exec_result })
-            }
+        let environment = pointers(self.environment.iter().chain(variables));
+        Launch {
+            paths: &self.paths,
+            argv: pointers(self.arguments.iter()),
+            envp: own_variable.into_iter().chain(environment).collect(),
+            listen_pid,
         }
     }
 }
 
-impl Spawned {
-    /// What became of the execution, once it is known: `Ok` if the command runs, or was killed on the way.
-    pub fn result(&self) -> Option<Result<(), StartFailure>> {
-        let mut number = [0; 4];
-        match rustix::io::retry_on_intr(|| rustix::io::read(&self.exec_result, &mut number)) {
-            Ok(4) => Some(Err(failure(i32::from_ne_bytes(number)))),
-            Err(Errno::AGAIN) => None,
-            Ok(_) | Err(_) => Some(Ok(())),
+/// What a child is to execute.
+pub(crate) struct Launch<'a> {
+    paths: &'a [CString],
+    argv: Vec<*const libc::c_char>,
+    envp: Vec<*const libc::c_char>,
+    /// One of the variables, which only the child can write.
+    listen_pid: Box<ListenPid>,
+}
+
+impl Launch<'_> {
+    /// In the child of `parent`: leads a process group of its own, dies with its parent, and executes. Returns only if
+    /// something failed. Makes nothing but system calls.
+    pub fn execute(&mut self, parent: Pid, role: &Role<'_>, signals: &Signals) -> Errno {
+        self.listen_pid.set(getpid());
+        let prepared = setpgid(None, None)
+            .and_then(|()| role.prepare_descriptors())
+            .and_then(|()| linux::die_with_parent(parent))
+            .and_then(|()| signals.restore().map_err(|error| Errno::from_raw_os_error(error as i32)));
+        match prepared {
+            Ok(()) => self.try_paths(),
+            Err(error) => error,
         }
+    }
+
+    /// Tries one path after another, as execvp(3) does: one that may not be executed is remembered, one that is not
+    /// there is passed over, anything else ends the search.
+    fn try_paths(&self) -> Errno {
+        let mut result = Errno::NOENT;
+        for path in self.paths {
+            // SAFETY: the path and both lists are terminated, and live until the image is replaced.
+            unsafe { libc::execve(path.as_ptr(), self.argv.as_ptr(), self.envp.as_ptr()) };
+            match linux::last_error() {
+                Errno::ACCESS if self.paths.len() == 1 || is_there(path) => result = Errno::ACCESS,
+                Errno::ACCESS | Errno::NOENT | Errno::NOTDIR | Errno::STALE | Errno::NODEV | Errno::TIMEDOUT => {}
+                error => return error,
+            }
+        }
+        result
+    }
+}
+
+impl Role<'_> {
+    fn prepare_descriptors(&self) -> Result<(), Errno> {
+        let Role::Helper { input, output } = self else { return Ok(()) };
+        linux::close_from(3, Closing::AtExec);
+        let mut result = linux::duplicate(input.as_raw_fd(), 0);
+        if let Output::Into(output) = output {
+            let output = output.as_raw_fd();
+            result = result.and_then(|()| linux::duplicate(output, 1)).and_then(|()| linux::duplicate(output, 2));
+        }
+        result
     }
 }
 
@@ -132,41 +159,6 @@ pub(crate) fn failure(os_error: i32) -> StartFailure {
         _ => StartFailureKind::NotExecutable,
     };
     StartFailure { kind, os_error }
-}
-
-pub(crate) const RESTARTS: &str = "SUPERVISED_RESTARTS";
-const LISTEN_PID: &str = "LISTEN_PID";
-const LISTEN_PIDFDID: &str = "LISTEN_PIDFDID";
-
-/// In the child: returns only if something failed.
-fn become_command(
-    paths: &[CString],
-    argv: &[*const libc::c_char],
-    envp: &[*const libc::c_char],
-    parent: Pid,
-    birth: &Birth<'_>,
-    signals: &Signals,
-) -> Errno {
-    let (Birth::Command { mark } | Birth::Hook { mark, .. }) = birth;
-    let prepared = setpgid(None, None)
-        .and_then(|()| birth.prepare_descriptors())
-        .and_then(|()| mark.map_or(Ok(()), Mark::set))
-        .and_then(|()| linux::die_with_parent(parent))
-        .and_then(|()| signals.restore().map_err(|error| Errno::from_raw_os_error(error as i32)));
-    match prepared {
-        Ok(()) => execute(paths, argv, envp),
-        Err(error) => error,
-    }
-}
-
-impl Birth<'_> {
-    fn prepare_descriptors(&self) -> Result<(), Errno> {
-        let Birth::Hook { input, .. } = self else { return Ok(()) };
-        linux::close_from(3, Closing::AtExec);
-        // SAFETY: nothing in the child uses its standard input.
-        let result = unsafe { libc::dup2(input.as_raw_fd(), 0) };
-        if result == 0 { Ok(()) } else { Err(Errno::from_raw_os_error(nix::errno::Errno::last_raw())) }
-    }
 }
 
 /// `LISTEN_PID=` and room for a pid, which only the child knows.
@@ -192,22 +184,6 @@ impl ListenPid {
     }
 }
 
-/// Tries one path after another, as execvp(3) does: one that may not be executed is remembered, one that is not there
-/// is passed over, anything else ends the search.
-fn execute(paths: &[CString], argv: &[*const libc::c_char], envp: &[*const libc::c_char]) -> Errno {
-    let mut result = Errno::NOENT;
-    for path in paths {
-        // SAFETY: the path and both lists are terminated, and live until the image is replaced.
-        unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
-        match Errno::from_raw_os_error(nix::errno::Errno::last_raw()) {
-            Errno::ACCESS if paths.len() == 1 || is_there(path) => result = Errno::ACCESS,
-            Errno::ACCESS | Errno::NOENT | Errno::NOTDIR | Errno::STALE | Errno::NODEV | Errno::TIMEDOUT => {}
-            error => return error,
-        }
-    }
-    result
-}
-
 /// A folder that may not be searched says nothing of what is in it.
 fn is_there(path: &CString) -> bool {
     rustix::fs::access(path, rustix::fs::Access::EXISTS).is_ok()
@@ -228,29 +204,62 @@ fn candidates(command: &Command) -> Vec<OsString> {
         .collect()
 }
 
-/// `SUPERVISED_RESTARTS`.
-pub(crate) fn restarts_variable(restarts: u32) -> io::Result<CString> {
-    variable(RESTARTS, &restarts.to_string())
-}
-
 /// A variable of the environment.
 pub(crate) fn variable(name: &str, value: &str) -> io::Result<CString> {
     assignment(OsStr::new(name), OsStr::new(value))
 }
 
+/// Why a program cannot be executed.
+#[derive(Debug)]
+pub enum FindError {
+    /// There is no such program.
+    NotFound,
+    /// There is one, but it may not be executed.
+    NotExecutable,
+    /// It is a script, and its interpreter is not there.
+    NoInterpreter(PathBuf),
+    /// It cannot be looked at.
+    Other(io::Error),
+}
+
+impl fmt::Display for FindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FindError::NotFound => f.write_str("there is no such program"),
+            FindError::NotExecutable => f.write_str("it is not executable"),
+            FindError::NoInterpreter(path) => write!(f, "its interpreter, {}, is not there", path.display()),
+            FindError::Other(error) => error.fmt(f),
+        }
+    }
+}
+
 /// Where a program is: its first candidate that may be executed.
 ///
 /// # Errors
-/// `NotFound`, or `PermissionDenied` if none of those found may be executed.
-pub fn find(command: &Command) -> io::Result<PathBuf> {
-    let mut error = io::ErrorKind::NotFound;
+/// That there is none.
+pub fn find(command: &Command) -> Result<PathBuf, FindError> {
+    let mut error = FindError::NotFound;
     for path in candidates(command).into_iter().map(PathBuf::from).filter(|path| path.is_file()) {
-        if rustix::fs::access(&path, rustix::fs::Access::EXEC_OK).is_ok() {
-            return Ok(path);
+        if rustix::fs::access(&path, rustix::fs::Access::EXEC_OK).is_err() {
+            error = FindError::NotExecutable;
+            continue;
         }
-        error = io::ErrorKind::PermissionDenied;
+        return match interpreter(&path).map_err(FindError::Other)? {
+            Some(interpreter) if !interpreter.exists() => Err(FindError::NoInterpreter(interpreter)),
+            Some(_) | None => Ok(path),
+        };
     }
-    Err(error.into())
+    Err(error)
+}
+
+/// The interpreter that the first line of a script names; a program that cannot be read may be no script: execve(2).
+fn interpreter(path: &Path) -> io::Result<Option<PathBuf>> {
+    let Ok(file) = std::fs::File::open(path) else { return Ok(None) };
+    let mut start = Vec::new();
+    file.take(FIRST_LINE).read_to_end(&mut start)?;
+    let Some(line) = start.strip_prefix(b"#!") else { return Ok(None) };
+    let mut words = line.split(|&byte| byte == b'\n').next().unwrap_or_default().split(|byte| b" \t\r".contains(byte));
+    Ok(words.find(|word| !word.is_empty()).map(|word| PathBuf::from(OsStr::from_bytes(word))))
 }
 
 fn assignment(name: &OsStr, value: &OsStr) -> io::Result<CString> {

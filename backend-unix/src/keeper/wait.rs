@@ -1,8 +1,12 @@
-//! Reaps: this process is the only one that waits for its children, all of them.
+//! Waiting for children: a process is the only one that reaps its own, and until then their numbers are their own.
 
+use nix::libc;
 use rustix::io::Errno;
-use rustix::process::{WaitOptions, wait};
+use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, wait, waitid};
 use supervisor_core::ExitStatus;
+
+/// Children of threads and of clone(2) with whatever signal, too: `__WALL`.
+const ALL_KINDS: u32 = libc::__WALL.cast_unsigned();
 
 /// What waiting for any child found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +25,8 @@ pub(crate) enum Found {
 
 /// Looks for one change of a child, without waiting: waitpid(2).
 pub(crate) fn next_change() -> Found {
-    let options = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
+    let kinds = WaitOptions::from_bits_retain(ALL_KINDS);
+    let options = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED | kinds;
     match rustix::io::retry_on_intr(|| wait(options)) {
         Ok(Some((pid, status))) => {
             let pid = pid.as_raw_nonzero().get();
@@ -39,4 +44,19 @@ pub(crate) fn next_change() -> Found {
         Err(Errno::CHILD) => Found::NoChildren,
         Err(error) => unreachable!("waitpid(2) knows no other error for these arguments: {error}"),
     }
+}
+
+/// Whether there are any children at all: waitid(2).
+pub(crate) fn has_children() -> bool {
+    !matches!(waitid(WaitId::All, just_ask()), Err(Errno::CHILD))
+}
+
+/// Whether a process is a child of this one that is not reaped yet.
+pub(crate) fn is_child(pid: i32) -> bool {
+    Pid::from_raw(pid).is_some_and(|pid| waitid(WaitId::Pid(pid), just_ask()).is_ok())
+}
+
+fn just_ask() -> WaitIdOptions {
+    let kinds = WaitIdOptions::from_bits_retain(ALL_KINDS);
+    WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT | kinds
 }

@@ -6,6 +6,11 @@ use rustix::io::Errno;
 use rustix::process::{Pid, kill_process, kill_process_group};
 use std::fmt;
 
+/// The first real-time signal that programs may use, and the last. These are glibc's numbers, which commands count by,
+/// whatever C library this program has: signal(7).
+const RTMIN: i32 = 34;
+const RTMAX: i32 = 64;
+
 /// A signal that programs use: a standard one, or a real-time one that the C library leaves to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Signal(i32);
@@ -23,6 +28,7 @@ impl Signal {
     pub const TERM: Signal = Signal(libc::SIGTERM);
     pub const STKFLT: Signal = Signal(libc::SIGSTKFLT);
     pub const CHLD: Signal = Signal(libc::SIGCHLD);
+    pub const STOP: Signal = Signal(libc::SIGSTOP);
     pub const CONT: Signal = Signal(libc::SIGCONT);
     pub const TSTP: Signal = Signal(libc::SIGTSTP);
     pub const TTIN: Signal = Signal(libc::SIGTTIN);
@@ -52,9 +58,9 @@ impl Signal {
             Some(_) | None => None,
         };
         let real_time = if let Some(rest) = name.strip_prefix("RTMIN") {
-            Signal(libc::SIGRTMIN() + i32::from(offset('+', rest)?))
+            Signal(RTMIN + i32::from(offset('+', rest)?))
         } else if let Some(rest) = name.strip_prefix("RTMAX") {
-            Signal(libc::SIGRTMAX() - i32::from(offset('-', rest)?))
+            Signal(RTMAX - i32::from(offset('-', rest)?))
         } else {
             return format!("SIG{name}").parse().ok().map(|standard: Standard| Signal(standard as i32));
         };
@@ -73,12 +79,22 @@ impl Signal {
 
     /// All real-time signals, in the order of their numbers.
     pub fn real_time_ones() -> impl Iterator<Item = Signal> {
-        (libc::SIGRTMIN()..=libc::SIGRTMAX()).map(Signal)
+        (RTMIN..=RTMAX).map(Signal)
     }
 
     /// Whether it is one without a meaning of its own.
     pub fn is_real_time(self) -> bool {
-        (libc::SIGRTMIN()..=libc::SIGRTMAX()).contains(&self.0)
+        (RTMIN..=RTMAX).contains(&self.0)
+    }
+
+    /// Whether a process can catch it: not SIGKILL and SIGSTOP.
+    pub fn is_catchable(self) -> bool {
+        ![Signal::KILL, Signal::STOP].contains(&self)
+    }
+
+    /// Whether it never ends a process, caught or not: it stops or continues it.
+    pub fn ends_nothing(self) -> bool {
+        [Signal::STOP, Signal::TSTP, Signal::TTIN, Signal::TTOU, Signal::CONT].contains(&self)
     }
 
     /// Sends it to a child that is not reaped yet.
@@ -89,15 +105,6 @@ impl Signal {
     /// Sends it to a process group whose leader is not reaped yet, or that has members left.
     pub(crate) fn send_to_group(self, group: i32) -> Result<(), Errno> {
         Pid::from_raw(group).map_or(Err(Errno::SRCH), |group| kill_process_group(group, self.to_send()))
-    }
-
-    /// Sends it to every process of the PID namespace that this process is the first of.
-    pub(crate) fn send_to_all(self) -> Result<(), Errno> {
-        // SAFETY: kill(2) has no memory to harm.
-        match unsafe { libc::kill(-1, self.0) } {
-            0 => Ok(()),
-            _ => Err(Errno::from_raw_os_error(nix::errno::Errno::last_raw())),
-        }
     }
 
     /// In the form in which it is sent.
@@ -114,11 +121,18 @@ impl Signal {
 /// `SIGTERM`, `SIGRTMIN+3`.
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.standard(), self.0 - libc::SIGRTMIN()) {
+        match (self.standard(), self.0 - RTMIN) {
             (Some(standard), _) => f.write_str(standard.as_str()),
             (None, 0) => f.write_str("SIGRTMIN"),
             (None, offset) => write!(f, "SIGRTMIN+{offset}"),
         }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Signal {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -140,7 +154,7 @@ mod tests {
 
     #[test]
     fn real_time_signals_are_counted_from_both_ends() {
-        let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());
+        let (first, last) = (RTMIN, RTMAX);
         for (name, number) in [("RTMIN", first), ("RTMIN+3", first + 3), ("RTMAX", last), ("SIGRTMAX-2", last - 2)] {
             assert_eq!(Signal::from_name(name).map(Signal::number), Some(number), "{name}");
         }
@@ -152,7 +166,7 @@ mod tests {
         {
             assert_eq!(Signal::from_name(name), None, "{name}");
         }
-        for number in [-1, 0, 32, 33, libc::SIGRTMAX() + 1] {
+        for number in [-1, 0, 32, 33, RTMAX + 1] {
             assert_eq!(Signal::from_number(number), None, "{number}");
         }
     }

@@ -1,16 +1,46 @@
-//! One process, as `/proc` shows it.
+//! One process, as `/proc` shows it, and what names it for ever.
 
 use crate::linux::read_proc;
 use crate::notice::Named;
-use crate::signal::Signal;
+use crate::signals::Signal;
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, kill_process, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, kill_process, pidfd_open, pidfd_send_signal, test_kill_process};
 use std::io;
+
+/// Names one process for ever: a pid is used again, but not with the same start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProcessId {
+    /// Its number.
+    pub pid: i32,
+    /// Its start, in clock ticks since boot: proc_pid_stat(5). 0 where it cannot be seen.
+    pub start_time: u64,
+}
+
+impl ProcessId {
+    /// That of the process of this number, if there is one that can be seen.
+    pub fn of(pid: i32) -> Option<ProcessId> {
+        Process::read(pid).map(|process| process.id)
+    }
+
+    /// That of this process.
+    pub fn own() -> Option<ProcessId> {
+        ProcessId::of(std::process::id().cast_signed())
+    }
+
+    /// Whether this very process is there. One that only waits to be reaped is not.
+    pub fn is_alive(&self) -> bool {
+        match Process::read(self.pid) {
+            Some(process) => process.id == *self && process.is_alive(),
+            // It may be one that `/proc` does not show.
+            None => Pid::from_raw(self.pid).is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH)),
+        }
+    }
+}
 
 /// A process as seen at one moment: proc_pid_stat(5).
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
-    pub pid: i32,
+    pub id: ProcessId,
     pub name: String,
     pub parent: i32,
     pub group: i32,
@@ -18,8 +48,6 @@ pub(crate) struct Process {
     pub threads: u32,
     /// Used so far, in clock ticks.
     pub cpu: u64,
-    /// In clock ticks since boot: together with the pid it names a process for ever.
-    pub start_time: u64,
 }
 
 impl Process {
@@ -35,19 +63,18 @@ impl Process {
         // From field 3 of the manual page on.
         let fields: Vec<&str> = after.split_whitespace().collect();
         Some(Process {
-            pid,
+            id: ProcessId { pid, start_time: fields.get(19)?.parse().ok()? },
             name: name.to_owned(),
             state: fields.first()?.chars().next()?,
             parent: fields.get(1)?.parse().ok()?,
             group: fields.get(2)?.parse().ok()?,
             threads: fields.get(17)?.parse().ok()?,
             cpu: fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?,
-            start_time: fields.get(19)?.parse().ok()?,
         })
     }
 
     pub fn named(&self) -> Named {
-        Named { pid: self.pid, name: self.name.clone() }
+        Named { pid: self.id.pid, name: self.name.clone() }
     }
 
     pub fn is_stopped(&self) -> bool {
@@ -64,21 +91,30 @@ impl Process {
     /// # Errors
     /// Those of pidfd_send_signal(2) and kill(2); `NotFound` if the process is gone.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        let gone = || io::Error::from(io::ErrorKind::NotFound);
-        let or_gone = |error| if error == Errno::SRCH { gone() } else { io::Error::from(error) };
-        let pid = Pid::from_raw(self.pid).ok_or_else(gone)?;
-        let handle = pidfd_open(pid, PidfdFlags::empty());
-        // The handle is for whatever has the number now.
-        if Process::read(self.pid).is_none_or(|now| now.start_time != self.start_time) {
-            return Err(gone());
-        }
-        let result = handle.and_then(|handle| pidfd_send_signal(handle, signal.to_send()));
-        result.map_err(or_gone).or_else(|error| match error.kind() {
-            io::ErrorKind::NotFound => Err(error),
-            // Before Linux 5.3, and where a filter denies it: in the instant since, the number may have changed hands.
-            _ => kill_process(pid, signal.to_send()).map_err(or_gone),
-        })
+        signal_if(self.id.pid, signal, || Process::read(self.id.pid).is_some_and(|now| now.id == self.id))
     }
+}
+
+/// Sends a signal to the process of this number if it is still the one that is meant, which is asked once the number
+/// cannot change hands any more.
+///
+/// # Errors
+/// Those of pidfd_send_signal(2) and kill(2); `NotFound` if the process is gone.
+pub(crate) fn signal_if(pid: i32, signal: Signal, is_meant: impl FnOnce() -> bool) -> io::Result<()> {
+    let gone = || io::Error::from(io::ErrorKind::NotFound);
+    let or_gone = |error| if error == Errno::SRCH { gone() } else { io::Error::from(error) };
+    let pid = Pid::from_raw(pid).ok_or_else(gone)?;
+    let handle = pidfd_open(pid, PidfdFlags::empty());
+    // The handle is for the process that has the number now.
+    if !is_meant() {
+        return Err(gone());
+    }
+    let result = handle.and_then(|handle| pidfd_send_signal(handle, signal.to_send()));
+    result.map_err(or_gone).or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Err(error),
+        // Before Linux 5.3, and where a filter denies it: in the instant since, the number may have changed hands.
+        _ => kill_process(pid, signal.to_send()).map_err(or_gone),
+    })
 }
 
 #[cfg(test)]
@@ -90,7 +126,7 @@ mod tests {
         let stat = "42 (a) Z 1 (b) S 1 40 40 0 -1 4194304 1 0 0 0 5 6 0 0 20 0 3 0 777 1 1";
         let process = Process::parse(42, stat).unwrap();
         assert_eq!(process.name, "a) Z 1 (b");
-        assert_eq!((process.state, process.group, process.threads, process.start_time), ('S', 40, 3, 777));
+        assert_eq!((process.state, process.group, process.threads, process.id.start_time), ('S', 40, 3, 777));
     }
 
     #[test]
@@ -128,7 +164,7 @@ mod tests {
     #[test]
     fn another_process_with_the_same_number_gets_nothing() {
         let mut own = Process::read(std::process::id().cast_signed()).unwrap();
-        own.start_time += 1;
+        own.id.start_time += 1;
         assert_eq!(own.signal(Signal::KILL).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -1,7 +1,20 @@
 //! What a hung tree was doing: taken from `/proc` before its first signal.
 
-use crate::notice::Named;
+use super::Tree;
+use super::process::{Process, ProcessId};
+use crate::clock::SystemClock;
+use crate::linux::read_proc;
+use crate::notice::{Named, UnixNotice};
+use rustix::param::clock_ticks_per_second;
+use rustix::time::{ClockId, clock_gettime};
+use std::collections::BTreeMap;
 use std::time::Duration;
+use supervisor_core::Instant;
+
+/// Processes that are told one by one.
+const MOST_TOLD: usize = 50;
+/// For each sample so many times its length goes by without one.
+const THRIFT: u32 = 100;
 
 /// One process of a hung tree.
 #[derive(Clone, Debug)]
@@ -44,83 +57,99 @@ pub struct Rest {
     pub cpu: Duration,
 }
 
-/// How much CPU each process had used when a look was made.
-struct Usage {
+/// How much CPU each process had used at a moment.
+struct Sample {
     at: Instant,
-    /// By pid and start.
-    ticks: BTreeMap<(i32, u64), u64>,
+    ticks: BTreeMap<ProcessId, u64>,
 }
 
-/// Remembers how much CPU had been used at the last heartbeat.
-pub(crate) struct Examiner {
-    looked: Option<Usage>,
-    alive: Option<Usage>,
-    /// Told heartbeats are followed no closer than this allows.
+/// Remembers how much CPU had been used when heartbeats were found.
+pub(crate) struct CpuSampler {
+    /// The last two, the older one first: a look finds a heartbeat that is older than the look itself, so that the
+    /// sample taken then does not cover the whole silence since.
+    samples: [Option<Sample>; 2],
+    /// Heartbeats that are told are followed no closer than this allows.
     not_before: Instant,
 }
 
-/// For each measurement so many times its length goes by without one.
-const THRIFT: u32 = 100;
-
-impl Examiner {
-    pub fn new() -> Examiner {
-        Examiner { looked: None, alive: None, not_before: Instant::now() }
+impl CpuSampler {
+    pub fn new() -> CpuSampler {
+        CpuSampler { samples: [None, None], not_before: Instant::ORIGIN }
     }
 
     /// Another run begins.
     pub fn begin(&mut self) {
-        *self = Examiner::new();
+        self.samples = [None, None];
     }
 
-    /// A look is made.
-    pub fn look(&mut self, tree: &Tree) {
-        let ticks = tree.descendants().into_iter().map(|process| ((process.pid, process.start_time), process.cpu));
-        self.looked = Some(Usage { at: Instant::now(), ticks: ticks.collect() });
-    }
-
-    /// That look found a heartbeat.
-    pub fn found(&mut self) {
-        self.alive = self.looked.take();
-    }
-
-    /// The command tells of a heartbeat, perhaps very often.
-    pub fn told(&mut self, tree: &Tree) {
-        let begun = Instant::now();
-        if begun >= self.not_before {
-            self.look(tree);
-            self.found();
-            self.not_before = begun + begun.elapsed() * THRIFT;
+    /// A heartbeat was found, or told. Samples what the tree has used, unless that was done very recently.
+    pub fn sample(&mut self, tree: &Tree) {
+        let begun = SystemClock::now();
+        if begun < self.not_before {
+            return;
         }
+        let ticks = tree.seen().into_iter().map(|process| (process.id, process.cpu)).collect();
+        self.samples = [self.samples[1].take(), Some(Sample { at: begun, ticks })];
+        let now = SystemClock::now();
+        self.not_before = now + (now - begun) * THRIFT;
     }
 
-    /// Examines all that lives.
-    pub fn examine(&self, tree: &Tree) -> Vec<Examined> {
-        tree.descendants().into_iter().map(|process| self.examine_one(process)).collect()
+    /// Examines all that lives. CPU is that used since the last heartbeat at least.
+    pub fn examine(&self, tree: &Tree, last_beat: Instant) -> UnixNotice {
+        let sample = self.samples.iter().rev().flatten().find(|sample| sample.at <= last_beat);
+        let all = tree.seen();
+        let frozen = all.first().is_some_and(|first| crate::cgroup::is_frozen(first.id.pid));
+        let (told, others) = all.split_at(all.len().min(MOST_TOLD));
+        let processes = told.iter().map(|process| examine_one(process, sample)).collect();
+        UnixNotice::Autopsy { processes, rest: sum_up(others, sample), frozen }
     }
+}
 
-    fn examine_one(&self, process: Process) -> Examined {
-        let known = self.alive.as_ref().and_then(|usage| {
-            let ticks = usage.ticks.get(&(process.pid, process.start_time))?;
-            Some((*ticks, usage.at.elapsed()))
-        });
-        let (before, over) = known.unwrap_or_else(|| (0, age(&process)));
-        let wchan = read_proc(&format!("/proc/{}/wchan", process.pid)).unwrap_or_default();
-        Examined {
-            parent: process.parent,
-            state: process.state,
-            waits_in: if wchan == "0" { String::new() } else { wchan },
-            cpu: from_ticks(process.cpu.saturating_sub(before)),
-            over,
-            threads: process.threads,
-            process: Named { pid: process.pid, name: process.name },
-        }
+fn sum_up(processes: &[Process], sample: Option<&Sample>) -> Option<Rest> {
+    let rest = Rest {
+        processes: processes.len(),
+        running: processes.iter().filter(|process| process.state == 'R').count(),
+        cpu: processes.iter().map(|process| used_since(process, sample).0).sum(),
+    };
+    (rest.processes > 0).then_some(rest)
+}
+
+fn examine_one(process: &Process, sample: Option<&Sample>) -> ProcessSnapshot {
+    let (cpu, over) = used_since(process, sample);
+    let wchan = read_proc(&format!("/proc/{}/wchan", process.id.pid)).unwrap_or_default();
+    ProcessSnapshot {
+        process: process.named(),
+        parent: process.parent,
+        state: process.state,
+        waits_in: if wchan == "0" { String::new() } else { wchan },
+        cpu,
+        over,
+        threads: process.threads,
+        tracer: (process.state == 't').then(|| tracer_of(process.id.pid)).flatten(),
     }
+}
+
+/// How much CPU a process used, and in how long a time: since the sample, or since its own start.
+fn used_since(process: &Process, sample: Option<&Sample>) -> (Duration, Duration) {
+    let known = sample.and_then(|sample| {
+        let before = sample.ticks.get(&process.id)?;
+        Some((*before, SystemClock::now() - sample.at))
+    });
+    let (before, over) = known.unwrap_or_else(|| (0, age(process)));
+    (from_ticks(process.cpu.saturating_sub(before)), over)
+}
+
+/// The debugger of a process: `TracerPid` in proc_pid_status(5).
+fn tracer_of(pid: i32) -> Option<i32> {
+    let status = read_proc(&format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("TracerPid:"))?;
+    line.trim().parse().ok().filter(|tracer| *tracer != 0)
 }
 
 fn age(process: &Process) -> Duration {
     let now = clock_gettime(ClockId::Boottime);
     let now = Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32);
-    now.saturating_sub(from_ticks(process.start_time))
+    now.saturating_sub(from_ticks(process.id.start_time))
 }
 
 fn from_ticks(ticks: u64) -> Duration {

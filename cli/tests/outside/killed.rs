@@ -1,70 +1,260 @@
-//! The supervisor is killed by SIGKILL: nothing of its command outlives it.
+//! The supervisor or the keeper is killed: nothing of the command outlives it, and nothing else is touched.
 
-use crate::support::{Place, Supervised, children, is_alive, signal, wait_for_file, wait_until};
+use crate::support::{
+    Place, Supervised, children, is_alive, name_of, python, signal, skipped, wait_for_file, wait_until,
+};
+use std::process::Command;
 
-/// Starts the supervisor on a script that writes pids into the file `pids` and then creates `ready`, kills the
-/// supervisor, and waits for the end of all those processes.
-fn nothing_outlives(options: &[&str], script: &str, count: usize) {
+/// A command that hides what it starts. Each of its processes, `count` in all, writes its pid into the file `pids`.
+struct Tree {
+    name: &'static str,
+    script: String,
+    count: usize,
+}
+
+/// The main process of most of them: it stays, and looks at nothing.
+const STAY: &str = "echo $$ >> pids; echo > ready; while :; do sleep 0.05; done";
+/// A daemon that stays.
+const DAEMON: &str = "echo $$ >> pids; echo > up; exec sleep 1000";
+
+/// A daemon with this way of being started, beside a main process.
+fn daemon(name: &'static str, start: &str) -> Tree {
+    Tree { name, script: format!("{start}; while ! [ -e up ]; do sleep 0.01; done; {STAY}"), count: 2 }
+}
+
+fn trees() -> Vec<Tree> {
+    let python = python();
+    let mut trees = vec![
+        Tree { name: "the command alone", script: STAY.to_owned(), count: 1 },
+        Tree {
+            name: "its group",
+            script: format!("for i in 1 2 3; do sleep 1000 & echo $! >> pids; done; {STAY}"),
+            count: 4,
+        },
+        daemon("a session of its own", &format!("(setsid sh -c '{DAEMON}' &)")),
+        daemon("without its environment", &format!("(setsid env -i PATH=$PATH sh -c '{DAEMON}' &)")),
+        daemon("with other limits", &format!("(setsid env -i PATH=$PATH prlimit --rttime=unlimited sh -c '{DAEMON}' &)")),
+        daemon("deaf to signals", &format!("(setsid sh -c 'trap \"\" TERM HUP INT; {DAEMON}' &)")),
+        daemon("stopped", "(setsid sh -c 'echo $$ >> pids; echo > up; kill -STOP $$; sleep 1000' &)"),
+        daemon("another user", &format!("(setsid setpriv --reuid=65534 --clear-groups sh -c '{DAEMON}' &)")),
+        daemon(
+            "a child for its parent (CLONE_PARENT)",
+            &format!(
+                "{python} -c 'import ctypes, os, time\nif ctypes.CDLL(None).syscall({}, 0x8000 | 17, 0, 0, 0, 0) == 0:\n \
+                 open(\"pids\", \"a\").write(str(os.getpid()) + \"\\n\"); open(\"up\", \"w\"); time.sleep(1000)'",
+                if cfg!(target_arch = "x86_64") { 56 } else { 220 }
+            ),
+        ),
+        daemon(
+            "a dead leader with a living thread",
+            &format!(
+                "(setsid {python} -c 'import ctypes, os, threading, time\n\
+                 threading.Thread(target=lambda: time.sleep(1000)).start()\n\
+                 open(\"pids\", \"a\").write(str(os.getpid()) + \"\\n\"); open(\"up\", \"w\")\n\
+                 ctypes.CDLL(None).syscall({}, 0)' &)",
+                if cfg!(target_arch = "x86_64") { 60 } else { 93 }
+            ),
+        ),
+        daemon(
+            "below a subreaper of its own",
+            &format!(
+                "(setsid {python} -c 'import ctypes, os, subprocess, time\n\
+                 ctypes.CDLL(None).prctl(36, 1)\n\
+                 subprocess.run([\"sh\", \"-c\", \"(setsid sh -c \\\"{}\\\" &)\"]); time.sleep(1000)' &)",
+                DAEMON.replace('$', "\\\\\\$")
+            ),
+        ),
+        Tree {
+            name: "three hundred processes",
+            script: format!("i=0; while [ $i -lt 300 ]; do (setsid sleep 1000 & echo $! >> pids); i=$((i + 1)); done; {STAY}"),
+            count: 301,
+        },
+    ];
+    let supervisor = env!("CARGO_BIN_EXE_supervisor");
+    let inner = "(setsid env -i PATH=$PATH sh -c \"echo \\$\\$ >> pids; echo > up; exec sleep 1000\" &); exec sleep 1000";
+    trees.push(daemon("a supervisor below", &format!("{supervisor} --no-heartbeat sh -c '{inner}' 2> /dev/null &")));
+    trees
+}
+
+/// Sessions for other users, as real su(1) and sudo(8) begin them: with limits and an environment of their own.
+fn sessions() -> Vec<Tree> {
+    let in_place = "cd \"$0\"; ";
+    let mut trees = Vec::new();
+    let can = |words: &[&str]| Command::new(words[0]).args(&words[1..]).output().is_ok_and(|out| out.status.success());
+    if can(&["su", "-", "-c", "true"]) {
+        trees.push(daemon("a session of su", &format!("su - root -c '{in_place}{DAEMON}' -- \"$PWD\" < /dev/null &")));
+        trees.push(daemon(
+            "a daemon of su",
+            &format!("su - root -c '{in_place}(setsid sh -c \"echo \\$\\$ >> pids; echo > up; exec sleep 1000\" &)' -- \"$PWD\" < /dev/null"),
+        ));
+    } else {
+        skipped("su - is not to be had without a password");
+    }
+    if can(&["sudo", "-n", "true"]) {
+        trees.push(daemon("a session of sudo", &format!("sudo -n sh -c '{in_place}{DAEMON}' \"$PWD\" < /dev/null &")));
+        trees.push(daemon(
+            "a daemon of sudo",
+            &format!("sudo -n sh -c '{in_place}(setsid env -i PATH=$PATH sh -c \"echo \\$\\$ >> pids; echo > up; exec sleep 1000\" &)' \"$PWD\" < /dev/null"),
+        ));
+    } else {
+        skipped("sudo -n is not to be had");
+    }
+    trees
+}
+
+/// The supervisor of a tree whose processes are all there.
+struct Grown {
+    place: Place,
+    supervised: Supervised,
+    pids: Vec<i32>,
+}
+
+fn grow(tree: &Tree, options: &[&str]) -> Grown {
     let place = Place::new();
-    let supervised = place.start(options, script);
-    wait_for_file(&place.path("ready"));
-    let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
-    assert_eq!(pids.len(), count);
-    assert!(pids.iter().all(|&pid| is_alive(pid)));
-    let children = children(supervised.pid());
+    // Sessions of others must be able to write here.
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(place.path(""), std::fs::Permissions::from_mode(0o777)).unwrap();
+    std::fs::write(place.path("pids"), "").unwrap();
+    std::fs::set_permissions(place.path("pids"), std::fs::Permissions::from_mode(0o666)).unwrap();
+    let supervised = place.start(options, &tree.script);
+    let pids = || place.read("pids").lines().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>();
+    wait_until(&format!("{}: all are up", tree.name), || pids().len() == tree.count && place.path("ready").exists());
+    let pids = pids();
+    assert!(pids.iter().all(|&pid| is_there(pid)), "{}", tree.name);
+    Grown { place, supervised, pids }
+}
+
+/// Whether a process, or a thread of it, lives.
+fn is_there(pid: i32) -> bool {
+    is_alive(pid) || std::fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|threads| threads.count() > 1)
+}
+
+#[track_caller]
+fn wait_for_end_of(name: &str, pids: &[i32]) {
+    for &pid in pids {
+        wait_until(&format!("{name}: {pid} ({}) is gone", name_of(pid)), || !is_there(pid));
+    }
+}
+
+/// What is killed, in which order.
+fn kill_supervisor(grown: &Grown) {
+    grown.supervised.signal("KILL");
+}
+
+fn stop_keeper_and_kill_supervisor(grown: &Grown) {
+    signal(grown.supervised.keeper(), "STOP");
+    grown.supervised.signal("KILL");
+}
+
+fn kill_keeper_and_supervisor(grown: &Grown) {
+    signal(grown.supervised.keeper(), "KILL");
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    grown.supervised.signal("KILL");
+}
+
+fn nothing_outlives(trees: &[Tree], kill: fn(&Grown)) {
+    for tree in trees {
+        let grown = grow(tree, &["--no-heartbeat"]);
+        let keeper = grown.supervised.keeper();
+        kill(&grown);
+        wait_for_end_of(tree.name, &grown.pids);
+        wait_for_end_of("the keeper", &[keeper]);
+    }
+}
+
+#[test]
+fn nothing_outlives_the_supervisor() {
+    nothing_outlives(&trees(), kill_supervisor);
+}
+
+#[test]
+fn no_session_outlives_the_supervisor() {
+    nothing_outlives(&sessions(), kill_supervisor);
+}
+
+#[test]
+fn nothing_outlives_a_supervisor_whose_keeper_is_stopped() {
+    nothing_outlives(&trees(), stop_keeper_and_kill_supervisor);
+    nothing_outlives(&sessions(), stop_keeper_and_kill_supervisor);
+}
+
+/// Both within a moment. A tree takes that long to grow, and the supervisor clears it as soon as it adopts it.
+#[test]
+fn nothing_outlives_keeper_and_supervisor() {
+    let trees = trees();
+    nothing_outlives(&trees[..4], kill_keeper_and_supervisor);
+}
+
+/// A killed keeper is a failed run: its tree goes, and the command is started again.
+#[test]
+fn nothing_outlives_the_keeper_and_the_command_is_started_again() {
+    for tree in trees().iter().chain(&sessions()) {
+        let mut grown = grow(tree, &["--no-heartbeat", "--backoff-factor", "0"]);
+        std::fs::remove_file(grown.place.path("ready")).unwrap();
+        signal(grown.supervised.keeper(), "KILL");
+        grown.supervised.wait_for_line("keeper");
+        grown.supervised.wait_for_line("was killed by SIGKILL");
+        grown.supervised.wait_for_line("run 2: started");
+        let old: Vec<_> = grown.pids.iter().filter(|&&pid| is_there(pid)).collect();
+        assert!(old.is_empty(), "{}: {old:?} live beside the next run", tree.name);
+        grown.supervised.signal("TERM");
+        grown.supervised.end().assert_code(0);
+    }
+}
+
+/// A user without any right beyond his own.
+#[test]
+fn nothing_outlives_the_supervisor_of_an_ordinary_user() {
+    let can = Command::new("setpriv").args(["--reuid=65534", "--clear-groups", "true"]).output();
+    if !can.is_ok_and(|out| out.status.success()) {
+        return skipped("setpriv --reuid: not root");
+    }
+    // The binary may lie where only root can go.
+    let folder = tempfile::Builder::new().permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755)).tempdir();
+    let folder = folder.unwrap();
+    let binary = folder.path().join("supervisor");
+    std::fs::copy(env!("CARGO_BIN_EXE_supervisor"), &binary).unwrap();
+    for tree in trees().iter().filter(|tree| !["another user", "a supervisor below"].contains(&tree.name)) {
+        let place = Place::new();
+        std::fs::set_permissions(place.path(""), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&binary);
+        command.args(["--no-heartbeat", "sh", "-c", &tree.script]).current_dir(place.path(""));
+        let supervised = Supervised::start(command);
+        let pids = || place.read("pids").lines().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>();
+        wait_until(&format!("{}: all are up", tree.name), || {
+            pids().len() == tree.count && place.path("ready").exists()
+        });
+        supervised.signal("KILL");
+        wait_for_end_of(tree.name, &pids());
+    }
+}
+
+/// In a PID namespace of its own: with its first process all others end.
+#[test]
+fn a_namespace_does_not_outlive_the_supervisor() {
+    let can = Command::new("unshare").args(["-Upf", "true"]).output();
+    if !can.is_ok_and(|out| out.status.success()) {
+        return skipped("unshare -Upf is not to be had");
+    }
+    // It knows its numbers only inside; what it holds open tells from outside.
+    let place = Place::new();
+    let inside = "exec 9> held; echo > up; (setsid sleep 1000 &); exec sleep 1000";
+    let supervised = place.start(&["--no-heartbeat"], &format!("unshare -Upf sh -c '{inside}' & wait"));
+    wait_for_file(&place.path("up"));
+    let held = place.path("held").canonicalize().unwrap();
+    let is_held = || {
+        let fds = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| std::fs::read_dir(entry.path().join("fd")).ok());
+        fds.flatten().flatten().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|target| target == held))
+    };
+    assert!(is_held());
     supervised.signal("KILL");
-    for pid in pids {
-        wait_until(&format!("{pid} is gone"), || !is_alive(pid));
-    }
-    for pid in children {
-        wait_until(&format!("child {pid} is gone"), || !is_alive(pid));
-    }
-}
-
-/// Whether a process bears a mark, whosever it is.
-fn is_marked(pid: i32) -> bool {
-    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
-    let limit = limits.lines().find_map(|line| line.strip_prefix("Max realtime timeout")).unwrap();
-    !limit.trim_start().starts_with("unlimited")
-}
-
-const READY: &str = "echo $$ >> pids; echo > ready; while :; do sleep 0.05; done";
-
-#[test]
-fn the_command_does_not() {
-    nothing_outlives(&["--no-heartbeat"], READY, 1);
-}
-
-#[test]
-fn children_in_the_background_do_not() {
-    let script = format!("for i in 1 2 3; do sleep 1000 & echo $! >> pids; done; {READY}");
-    nothing_outlives(&["--no-heartbeat"], &script, 4);
-}
-
-#[test]
-fn a_daemon_in_a_session_of_its_own_does_not() {
-    let daemon = "(setsid sh -c 'trap \"\" TERM HUP; echo $$ >> pids; echo > up; while :; do sleep 0.05; done' &)";
-    let script = format!("{daemon}; while ! [ -e up ]; do sleep 0.01; done; {READY}");
-    nothing_outlives(&["--no-heartbeat"], &script, 2);
-}
-
-#[test]
-fn a_group_that_has_lost_its_environment_does_not() {
-    let script = format!("env -i PATH=$PATH sleep 1000 & echo $! >> pids; {READY}");
-    nothing_outlives(&["--no-heartbeat"], &script, 2);
-}
-
-/// Nothing in it tells where it comes from: not its parents, its group, its session or its environment.
-#[test]
-fn a_daemon_that_has_lost_everything_does_not() {
-    let daemon = "(setsid env -i PATH=$PATH sh -c 'echo $$ >> pids; echo > up; exec sleep 1000' &)";
-    let script = format!("{daemon}; while ! [ -e up ]; do sleep 0.01; done; {READY}");
-    nothing_outlives(&["--no-heartbeat"], &script, 2);
+    wait_until("the namespace is gone", || !is_held());
 }
 
 /// Neither main process nor daemon is there for long enough to be looked at before the supervisor ends.
 #[test]
-fn what_is_only_just_started_does_not() {
+fn what_is_only_just_started_does_not_outlive_the_supervisor() {
     let place = Place::new();
     for round in 0..20 {
         let name = format!("pid{round}");
@@ -78,209 +268,225 @@ fn what_is_only_just_started_does_not() {
     }
 }
 
+/// Processes that fork and exit without an end, each the parent of the next: all that can be seen of them is a name.
 #[test]
-fn a_supervisor_below_does_not() {
-    let below = format!(
-        "{} --no-heartbeat sh -c '(setsid env -i PATH=$PATH sh -c \"echo \\$\\$ >> pids; echo > up; exec sleep 1000\" &); exec sleep 1000'",
-        env!("CARGO_BIN_EXE_supervisor")
-    );
-    let script = format!("{below} & echo $! >> pids; while ! [ -e up ]; do sleep 0.01; done; {READY}");
-    nothing_outlives(&["--no-heartbeat"], &script, 3);
-}
-
-/// Somebody else's process that only looks similar is left alone.
-#[test]
-fn others_do() {
-    let place = Place::new();
-    let mark_of_another = format!("--rttime={}", (1u64 << 62) + 1);
-    let mut other = std::process::Command::new("prlimit").args([&mark_of_another, "sleep", "1000"]).spawn().unwrap();
-    let mut supervised = place.start(&["--no-heartbeat"], "exec sleep 1000");
-    let command = supervised.command_pid();
-    supervised.signal("KILL");
-    wait_until("the command is gone", || !is_alive(command));
-    assert!(other.try_wait().unwrap().is_none());
-    other.kill().unwrap();
-    other.wait().unwrap();
-}
-
-/// The guard leaves with the supervisor.
-#[test]
-fn no_guard_stays_behind() {
-    let place = Place::new();
-    let supervised = place.start(&["--no-heartbeat"], "echo > ready; exec sleep 1000");
-    wait_for_file(&place.path("ready"));
-    let children = children(supervised.pid());
-    assert_eq!(children.len(), 2, "the guard and the command");
-    supervised.signal("TERM");
-    supervised.end().assert_code(0);
-    assert!(children.iter().all(|&pid| !is_alive(pid)));
-}
-
-/// One that has shed the mark, but not its parent, which bears it. (The main process would not do as a parent: it may be
-/// gone before anybody looks.)
-#[test]
-fn a_child_without_the_mark_does_not() {
-    let parent = "setsid prlimit --rttime=unlimited sleep 1000 & echo $! >> pids; echo > up; wait";
-    let script = format!("sh -c '{parent}' & while ! [ -e up ]; do sleep 0.01; done; {READY}");
-    nothing_outlives(&["--no-heartbeat"], &script, 2);
-}
-
-/// Programs that begin a session, as su(1) does, set all limits anew, the mark among them.
-#[test]
-fn what_has_shed_the_mark_and_lost_its_parents_does_not() {
-    let daemon = "(setsid prlimit --rttime=unlimited sh -c 'echo $$ >> pids; echo > up; exec sleep 1000' &)";
-    let script =
-        format!("{daemon}; while ! [ -e up ]; do sleep 0.01; done; exec prlimit --rttime=unlimited sh -c '{READY}'");
-    nothing_outlives(&["--no-heartbeat"], &script, 2);
-}
-
-/// As in a session of `su -`: no mark, no variables. It is found as long as it has parents: with a heartbeat, and a while
-/// after the start where there are none.
-#[test]
-fn what_has_shed_everything_before_a_look_does_not() {
-    let daemon = "(setsid env -i prlimit --rttime=unlimited sh -c 'echo $$ >> pids; echo > up; exec sleep 1000' &)";
-    let script = format!("{daemon}; echo $$ >> pids; while :; do echo > heartbeat.txt; sleep 0.05; done");
-    for options in [&["--timeout", "0.5"][..], &["--no-heartbeat"], &["--notify", "--timeout", "1000"]] {
+fn a_fork_chain_does_not_outlive_the_supervisor() {
+    for _ in 0..5 {
         let place = Place::new();
-        let supervised = place.start(options, &script);
-        wait_until("both are up", || place.read("pids").lines().count() == 2 && place.path("up").exists());
+        let name = format!("chain{}", std::process::id());
+        std::fs::copy("/bin/sh", place.path(&name)).unwrap();
+        let program = place.path(&name).display().to_string();
+        std::fs::write(place.path("link"), format!("echo > up; exec setsid {program} link")).unwrap();
+        std::fs::write(place.path("link"), format!("echo > up; setsid {program} ./link & exit 0\n")).unwrap();
+        let supervised = place.start(&["--no-heartbeat"], &format!("{program} ./link; sleep 1000"));
+        wait_for_file(&place.path("up"));
+        let chain = || {
+            let processes = std::fs::read_dir("/proc").unwrap().flatten();
+            let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+            pids.filter(|&pid| name_of(pid) == name).count()
+        };
+        supervised.signal("KILL");
+        let mut quiet = 0;
+        wait_until("the chain is gone", || {
+            quiet = if chain() == 0 { quiet + 1 } else { 0 };
+            quiet > 20
+        });
+    }
+}
+
+/// Nor do hooks and probes, and what they have started.
+#[test]
+fn hooks_and_probes_do_not_outlive_the_supervisor() {
+    for option in ["--on-event", "--probe"] {
+        let place = Place::new();
+        let helper = place.script("helper", &format!("(setsid sh -c 'echo $$ >> pids; exec sleep 1000' &); {STAY}"));
+        let supervised = place.start(&[option, helper.to_str().unwrap()], "exec sleep 1000");
+        wait_until("both are up", || place.read("pids").lines().count() == 2);
         let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
-        wait_until("marks are renewed", || pids.iter().all(|&pid| is_marked(pid)));
         supervised.signal("KILL");
-        wait_until("all is gone", || pids.iter().all(|&pid| !is_alive(pid)));
+        wait_for_end_of(option, &pids);
     }
 }
 
-/// Where the mark cannot be set, there are still the variables.
+/// Their keepers may be killed, too.
 #[test]
-fn a_daemon_without_a_mark_does_not() {
-    let place = Place::new();
-    let script = format!("(setsid sh -c 'echo $$ >> pids; exec sleep 1000' &); {READY}");
-    let mut command = std::process::Command::new("prlimit");
-    command.args(["--rttime=1000000:1000000", env!("CARGO_BIN_EXE_supervisor"), "--no-heartbeat", "sh", "-c", &script]);
-    command.current_dir(place.path(""));
-    let mut supervised = Supervised::start(command);
-    supervised.wait_for_line("RLIMIT_RTTIME has a hard limit");
-    wait_until("both are up", || place.read("pids").lines().count() == 2);
-    let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
-    supervised.signal("KILL");
-    wait_until("all is gone", || pids.iter().all(|&pid| !is_alive(pid)));
-}
-
-/// The same variables, but it was never a child of the supervisor.
-#[test]
-fn others_with_the_same_variables_do() {
-    let place = Place::new();
-    let mut supervised = place.start(&["--no-heartbeat"], "env > variables; echo > ready; exec sleep 1000");
-    wait_for_file(&place.path("ready"));
-    let variables = place.read("variables");
-    let variables = variables.lines().filter_map(|line| line.split_once('='));
-    let mut other = std::process::Command::new("sleep").arg("1000").envs(variables).spawn().unwrap();
-    supervised.command_pid();
-    let children = children(supervised.pid());
-    supervised.signal("KILL");
-    for pid in children {
-        wait_until("command and guard are gone", || !is_alive(pid));
-    }
-    assert!(other.try_wait().unwrap().is_none());
-    other.kill().unwrap();
-    other.wait().unwrap();
-}
-
-/// The guard of the supervisor below is the only one that knows its daemon, and must not be killed before its time: not
-/// for the variables that it was born with, nor for a mark that it has got.
-#[test]
-fn a_daemon_of_a_supervisor_below_does_not() {
-    let daemon = "(setsid env -i PATH=$PATH sh -c 'echo $$ > daemon.new; mv daemon.new daemon; exec sleep 1000' &)";
-    for round in 0..10 {
+fn hooks_and_probes_do_not_outlive_their_keepers() {
+    for option in ["--on-event", "--probe"] {
         let place = Place::new();
-        let inner = place.script("inner", &format!("{daemon}; exec sleep 1000"));
-        let beats = "(while :; do echo > heartbeat.txt; sleep 0.02; done) &";
-        let script = format!("{beats} exec {} --no-heartbeat {}", env!("CARGO_BIN_EXE_supervisor"), inner.display());
-        let mut supervised = place.start(&["-v", "--timeout", "0.3"], &script);
-        let daemon: i32 = wait_for_file(&place.path("daemon")).parse().unwrap();
-        if round % 2 == 0 {
-            // Two looks that found a heartbeat: the first one may have been before the guard below was there.
-            supervised.wait_for_new_line("heartbeat");
-            supervised.wait_for_new_line("heartbeat");
-        }
-        supervised.signal("KILL");
-        wait_until("the daemon is gone", || !is_alive(daemon));
+        let helper = place.script("helper", &format!("(setsid sh -c 'echo $$ >> pids; exec sleep 1000' &); {STAY}"));
+        let mut supervised = place.start(&[option, helper.to_str().unwrap()], "echo > main; exec sleep 1000");
+        let command = supervised.command_pid();
+        wait_until("both are up", || place.read("pids").lines().count() == 2);
+        let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
+        let parent = parent_of(command);
+        let keeper = children(supervised.pid()).into_iter().find(|&child| child != parent && name_of(child) == "keeper");
+        signal(keeper.unwrap(), "KILL");
+        wait_for_end_of(option, &pids);
+        assert!(is_alive(command));
+        supervised.signal("TERM");
+        supervised.end().assert_code(0);
     }
 }
 
-/// A supervisor below is killed. What looks like its own, by its variables, is the command of the one above.
+fn parent_of(pid: i32) -> i32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// A supervisor below is killed: the command of the one above is none of its business.
 #[test]
-fn the_command_above_does() {
+fn the_command_above_outlives_a_supervisor_below() {
     let place = Place::new();
     let below = format!("{} --no-heartbeat sleep 1000 & echo $! > below", env!("CARGO_BIN_EXE_supervisor"));
-    let daemon =
-        "(setsid prlimit --rttime=unlimited sh -c 'echo $$ > daemon.new; mv daemon.new daemon; exec sleep 1000' &)";
-    let mut supervised = place.start(&["--no-heartbeat"], &format!("{below}; {daemon}; {READY}"));
-    let daemon: i32 = wait_for_file(&place.path("daemon")).parse().unwrap();
-    supervised.command_pid();
-    let below: i32 = wait_for_file(&place.path("below")).parse().unwrap();
-    wait_until("the one below has a guard and a command", || children(below).len() == 2);
-    let of_below = children(below);
-    signal(below, "KILL");
-    wait_until("its guard and its command are gone", || of_below.iter().all(|&pid| !is_alive(pid)));
-    assert!(is_alive(daemon));
-    supervised.signal("TERM");
-    supervised.end().assert_code(0);
-    assert!(!is_alive(daemon));
-}
-
-/// Nor do hooks, and what they have started.
-#[test]
-fn a_hook_does_not() {
-    let place = Place::new();
-    let hook = place.script("hook", &format!("(setsid sh -c 'echo $$ >> pids; exec sleep 1000' &); {READY}"));
-    let supervised = place.start(&["--no-heartbeat", "--on-event", hook.to_str().unwrap()], "exec sleep 1000");
-    wait_until("both are up", || place.read("pids").lines().count() == 2);
-    let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
-    supervised.signal("KILL");
-    wait_until("all is gone", || pids.iter().all(|&pid| !is_alive(pid)));
-}
-
-/// However young it was.
-#[test]
-fn a_guard_that_is_killed_is_replaced() {
-    let place = Place::new();
-    let script = format!("sleep 1000 & echo $! >> pids; {READY}");
+    let script = format!("{below}; (setsid sh -c '{DAEMON}' &); while ! [ -e up ]; do sleep 0.01; done; {STAY}");
     let mut supervised = place.start(&["--no-heartbeat"], &script);
     wait_for_file(&place.path("ready"));
     let command = supervised.command_pid();
-    let guard = || {
-        let children = children(supervised.pid());
-        children.into_iter().find(|&pid| pid != command)
+    let below: i32 = wait_for_file(&place.path("below")).parse().unwrap();
+    let keeper_and_command = || {
+        let keeper = children(below);
+        let command = keeper.iter().flat_map(|&keeper| children(keeper)).collect::<Vec<_>>();
+        [keeper, command].concat()
     };
-    for _ in 0..2 {
-        let before = guard().unwrap();
-        signal(before, "KILL");
-        wait_until("there is another", || guard().is_some_and(|guard| guard != before));
-    }
-    supervised.wait_for_line("there is a guard again");
+    wait_until("the one below has a keeper and a command", || keeper_and_command().len() == 2);
+    let of_below = keeper_and_command();
+    signal(below, "KILL");
+    wait_for_end_of("keeper and command below", &of_below);
     let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
-    supervised.signal("KILL");
-    wait_until("all is gone", || pids.iter().all(|&pid| !is_alive(pid)));
+    assert!(is_alive(command) && pids.iter().all(|&pid| is_alive(pid)));
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
 }
 
-/// Whatever happens to the guard, the supervisor does its work and leaves when it should.
+/// Children from before `exec supervisor`, and what they leave behind, are none of the command's: whatever is killed.
 #[test]
-fn a_guard_that_is_stopped_or_killed_changes_nothing() {
-    for signal_name in ["STOP", "KILL"] {
+fn strangers_outlive_everything() {
+    for killed in ["none", "keeper", "supervisor"] {
         let place = Place::new();
-        let mut supervised = place.start(&["--no-heartbeat"], "echo > ready; exec sleep 1000");
-        let command = supervised.command_pid();
-        wait_for_file(&place.path("ready"));
-        let children = children(supervised.pid());
-        let guard = children.into_iter().find(|&pid| pid != command).unwrap();
-        signal(guard, signal_name);
-        if signal_name == "KILL" {
-            supervised.wait_for_line("the guard, which clears");
+        // A child that stays, and one that leaves an orphan when it is told to.
+        let strangers = "sleep 1000 & echo $! >> strangers; sh -c 'while ! [ -e go ]; do sleep 0.01; done; \
+                         (sleep 1001 & echo $! >> strangers); echo > left' & ";
+        let mut command = Command::new("sh");
+        let line = format!("{strangers} exec \"$0\" \"$@\"");
+        command.args(["-c", &line, env!("CARGO_BIN_EXE_supervisor"), "--no-heartbeat", "--backoff-factor", "0"]);
+        command.args(["sh", "-c", "echo > up; sleep 1000"]).current_dir(place.path(""));
+        let mut supervised = Supervised::start(command);
+        wait_for_file(&place.path("up"));
+        std::fs::write(place.path("go"), "").unwrap();
+        wait_for_file(&place.path("left"));
+        let strangers = || place.read("strangers").lines().map(|pid| pid.parse().unwrap()).collect::<Vec<i32>>();
+        wait_until("the orphan is ours", || strangers().iter().all(|&pid| parent_of(pid) == supervised.pid()));
+        match killed {
+            "none" => {}
+            "keeper" => {
+                signal(supervised.keeper(), "KILL");
+                supervised.wait_for_line("run 2: started");
+            }
+            _ => {
+                let command = supervised.command_pid();
+                supervised.signal("KILL");
+                wait_until("the command is gone", || !is_alive(command));
+            }
         }
-        supervised.signal("TERM");
-        supervised.end().assert_code(0);
-        assert!(!is_alive(guard) && !is_alive(command));
+        if killed != "supervisor" {
+            supervised.signal("TERM");
+            wait_until("the supervisor is gone", || !is_alive(supervised.pid()));
+        }
+        let strangers = strangers();
+        assert_eq!(strangers.len(), 2);
+        assert!(strangers.iter().all(|&pid| is_alive(pid)), "{killed}");
+        strangers.into_iter().for_each(|pid| signal(pid, "KILL"));
     }
+}
+
+/// The keeper leaves with the run.
+#[test]
+fn no_keeper_stays_behind() {
+    let place = Place::new();
+    let supervised = place.start(&["--no-heartbeat"], "echo > ready; exec sleep 1000");
+    wait_for_file(&place.path("ready"));
+    let keepers = children(supervised.pid());
+    assert_eq!(keepers, [supervised.keeper()]);
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+    assert!(!is_alive(keepers[0]));
+}
+
+/// Whatever stops a keeper, the supervisor does its work and leaves when it should.
+#[test]
+fn a_keeper_that_is_stopped_goes_on() {
+    let place = Place::new();
+    let mut supervised = place.start(&["--no-heartbeat"], "trap 'exit 7' USR1; echo > ready; while :; do sleep 0.05; done");
+    wait_for_file(&place.path("ready"));
+    let (command, keeper) = (supervised.command_pid(), supervised.keeper());
+    for _ in 0..3 {
+        signal(keeper, "STOP");
+        wait_until("the keeper goes on", || crate::support::state(keeper) != Some('T'));
+    }
+    supervised.signal("USR1");
+    supervised.wait_for_line("exited with code 7");
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+    assert!(!is_alive(keeper) && !is_alive(command));
+}
+
+/// A debugger that holds the keeper holds up neither a stop nor an exit.
+#[test]
+fn a_keeper_that_is_traced_is_replaced_by_the_supervisor() {
+    let place = Place::new();
+    let mut supervised = place.start(&["--no-heartbeat", "--grace-period", "0.3"], "echo > ready; exec sleep 1000");
+    wait_for_file(&place.path("ready"));
+    let (command, keeper) = (supervised.command_pid(), supervised.keeper());
+    // PTRACE_SEIZE and PTRACE_INTERRUPT: it stands still until the tracer ends, who waits for its death.
+    let script = format!(
+        "import ctypes, os\nlibc = ctypes.CDLL(None)\nassert libc.ptrace(0x4206, {keeper}, 0, 0) == 0\n\
+         assert libc.ptrace(0x4207, {keeper}, 0, 0) == 0\nos.waitpid({keeper}, 0x40000000)\nopen('held', 'w').write('held\\n')\n\
+         os.waitpid({keeper}, 0x40000000)"
+    );
+    let mut tracer = Command::new(python()).args(["-c", &script]).current_dir(place.path("")).spawn().unwrap();
+    let begun = std::time::Instant::now();
+    while !place.path("held").exists() {
+        if tracer.try_wait().unwrap().is_some_and(|status| !status.success()) {
+            return skipped("ptrace(2) is denied");
+        }
+        assert!(begun.elapsed() < crate::support::PATIENCE);
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    supervised.signal("TERM");
+    supervised.wait_for_line("takes no orders");
+    let end = supervised.end();
+    tracer.wait().unwrap();
+    assert!(end.code.is_some(), "{}", end.log);
+    assert!(!is_alive(keeper) && !is_alive(command));
+}
+
+/// What ps(1) shows, and what pkill(1) and pidof(8) therefore hit.
+#[test]
+fn names_and_titles_keep_keeper_and_supervisor_apart() {
+    let place = Place::new();
+    let mut supervised = place.start(&["--no-heartbeat"], "echo > a-word-of-the-command-line; exec sleep 1000");
+    wait_for_file(&place.path("a-word-of-the-command-line"));
+    let (command, keeper) = (supervised.command_pid(), supervised.keeper());
+    let title = |pid: i32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap();
+        String::from_utf8_lossy(&line).trim_end_matches('\0').replace('\0', " ")
+    };
+    wait_until("the keeper has its title", || title(keeper) == format!("keeper of {command}"));
+    assert!(title(supervised.pid()).contains("supervisor --no-heartbeat sh -c echo"));
+    let hits = |words: &[&str]| {
+        let found = Command::new(words[0]).args(&words[1..]).output().unwrap();
+        let pids = String::from_utf8(found.stdout).unwrap();
+        pids.split_whitespace().any(|pid| pid == keeper.to_string())
+    };
+    for words in [
+        &["pgrep", "supervisor"][..],
+        &["pgrep", "-f", "supervisor"],
+        &["pgrep", "-f", "a-word-of-the-command-line"],
+        &["pidof", "supervisor"],
+    ] {
+        assert!(!hits(words), "{words:?} hits the keeper");
+    }
+    assert!(hits(&["pgrep", "keeper"]));
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
 }

@@ -150,6 +150,17 @@ impl Supervised {
         rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
     }
 
+    /// The keeper of the run.
+    #[track_caller]
+    pub fn keeper(&self) -> i32 {
+        let mut found = None;
+        wait_until("there is a keeper", || {
+            found = children(self.pid()).into_iter().find(|&child| name_of(child) == "keeper");
+            found.is_some()
+        });
+        found.unwrap()
+    }
+
     /// Waits for the end of the supervisor.
     pub fn end(mut self) -> End {
         let deadline = Instant::now() + PATIENCE;
@@ -169,7 +180,16 @@ impl Supervised {
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
             self.seen.push(line);
         }
-        End { code: status.code(), signal: status.signal(), log: self.seen.join("\n"), output }
+        let seen = std::mem::take(&mut self.seen);
+        End { code: status.code(), signal: status.signal(), log: seen.join("\n"), output }
+    }
+}
+
+/// A test that fails ends what it started: with its supervisor goes the command.
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -179,14 +199,13 @@ impl End {
         self.log.lines().filter(|line| line.contains(words)).count()
     }
 
-    /// The time of day of the first line with these words, in seconds, by the supervisor's own clock.
+    /// When the first line with these words was written, in seconds since the epoch, by the supervisor's own clock.
     #[track_caller]
     pub fn time_of(&self, words: &str) -> f64 {
         let line =
             self.log.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{words}: {}", self.log));
-        let (_, time) = line.split_once('T').unwrap();
-        let parts = time.split_once('Z').unwrap().0.split(':').map(|part| part.parse::<f64>().unwrap());
-        parts.fold(0.0, |sum, part| sum * 60.0 + part)
+        let time: jiff::Timestamp = line.split(' ').next().unwrap().parse().unwrap();
+        time.as_millisecond() as f64 / 1000.0
     }
 
     #[track_caller]
@@ -236,6 +255,11 @@ pub fn children(pid: i32) -> Vec<i32> {
 /// Whether there is such a process; one that only waits to be reaped does not count.
 pub fn is_alive(pid: i32) -> bool {
     state(pid).is_some_and(|state| state != 'Z')
+}
+
+/// What a process is called: proc_pid_comm(5); empty if it is gone.
+pub fn name_of(pid: i32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
 }
 
 /// The state of a process, as in proc_pid_stat(5).

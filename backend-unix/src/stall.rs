@@ -1,4 +1,4 @@
-//! For how long somebody who was asked has not answered.
+//! For how long an answer has been outstanding.
 
 use std::time::Duration;
 use supervisor_core::Instant;
@@ -6,32 +6,32 @@ use supervisor_core::Instant;
 /// Longer than this is worth telling.
 const WORTH_TELLING: Duration = Duration::from_secs(1);
 
-/// Of a file system, for instance.
-pub(crate) enum Silence {
+/// Of a file system or a keeper.
+pub(crate) enum Stall {
     None,
     Since(Instant),
     /// It has been told of.
     Told,
 }
 
-impl Silence {
+impl Stall {
     /// When it will have lasted too long.
     pub fn due(&self) -> Option<Instant> {
         match self {
-            Silence::Since(since) => Some(*since + WORTH_TELLING),
-            Silence::None | Silence::Told => None,
+            Stall::Since(since) => Some(*since + WORTH_TELLING),
+            Stall::None | Stall::Told => None,
         }
     }
 
     /// For how long it has lasted, told once if that is too long.
     pub fn overdue(&mut self, now: Instant) -> Option<Duration> {
         match self {
-            Silence::Since(since) if now - *since >= WORTH_TELLING => {
+            Stall::Since(since) if now - *since >= WORTH_TELLING => {
                 let waited = now - *since;
-                *self = Silence::Told;
+                *self = Stall::Told;
                 Some(waited)
             }
-            Silence::None | Silence::Since(_) | Silence::Told => None,
+            Stall::None | Stall::Since(_) | Stall::Told => None,
         }
     }
 }

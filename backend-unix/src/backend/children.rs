@@ -1,0 +1,181 @@
+//! The children of the supervisor itself: keepers, strangers, and processes that it adopted from a killed keeper.
+//!
+//! Strangers are children from before the supervisor was executed, and orphans of theirs; as the first process of a PID
+//! namespace it also gets the orphans of sessions that join the container later. They are reaped, and left alone.
+
+use super::UnixBackend;
+use super::run::{Rest, Run};
+use crate::clock::SystemClock;
+use crate::hooks::HookRunner;
+use crate::keeper::Keeper;
+use crate::keeper::clear::each_child;
+use crate::keeper::wait::{Found, has_children, next_change};
+use crate::probe::ProbeRunner;
+use crate::tree::children::children_of;
+use crate::tree::{Proc, kill_below};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use supervisor_core::{Backend, ExitStatus, Instant};
+
+/// How soon adopted processes that survive SIGKILL get it again.
+const RESCAN_INTERVAL: Duration = Duration::from_millis(10);
+
+pub(super) struct Children {
+    proc: Proc,
+    company: Company,
+    /// By number: a child has its own until it is reaped.
+    strangers: BTreeSet<i32>,
+    adoption: Adoption,
+}
+
+/// Whether there may be children that are neither keepers nor adopted from one.
+#[derive(PartialEq)]
+enum Company {
+    Alone,
+    Mixed,
+}
+
+enum Adoption {
+    None,
+    /// There are some, which are killed until there are none.
+    UnderWay {
+        retry_at: Instant,
+    },
+}
+
+impl Children {
+    pub fn new(proc: Proc) -> Children {
+        let is_mixed = std::process::id() == 1 || has_children();
+        let company = if is_mixed { Company::Mixed } else { Company::Alone };
+        let mut children = Children { proc, company, strangers: BTreeSet::new(), adoption: Adoption::None };
+        children.note_strangers(&BTreeSet::new());
+        children
+    }
+
+    /// When those that were adopted are looked at again.
+    pub fn due(&self) -> Option<Instant> {
+        match self.adoption {
+            Adoption::None => None,
+            Adoption::UnderWay { retry_at } => Some(retry_at),
+        }
+    }
+
+    /// While nothing was adopted, every child that is no keeper is a stranger.
+    pub fn note_strangers(&mut self, keepers: &BTreeSet<i32>) {
+        match (&self.company, &self.adoption, self.proc) {
+            (Company::Mixed, Adoption::None, Proc::Ours) => {
+                self.strangers = all_children().difference(keepers).copied().collect();
+            }
+            (Company::Alone | Company::Mixed, ..) => {}
+        }
+    }
+
+    /// A child was reaped: its number may be given to another.
+    fn forget(&mut self, pid: i32) {
+        self.strangers.remove(&pid);
+    }
+
+    /// Those that were adopted.
+    fn adopted(&self, keepers: &BTreeSet<i32>) -> Vec<i32> {
+        let all = match self.proc {
+            Proc::Ours => all_children(),
+            Proc::NotOurs => probed_children(),
+        };
+        all.into_iter().filter(|pid| !keepers.contains(pid) && !self.strangers.contains(pid)).collect()
+    }
+}
+
+fn all_children() -> BTreeSet<i32> {
+    let listed = children_of(std::process::id().cast_signed());
+    listed.map_or_else(|_| probed_children(), BTreeSet::from_iter)
+}
+
+fn probed_children() -> BTreeSet<i32> {
+    let mut children = BTreeSet::new();
+    each_child(|pid| {
+        children.insert(pid);
+    });
+    children
+}
+
+impl UnixBackend {
+    /// The process ids of all keepers.
+    pub(super) fn keepers(&self) -> BTreeSet<i32> {
+        let of_hook = self.hooks.as_ref().and_then(HookRunner::keeper);
+        let of_probe = self.probe.as_ref().and_then(ProbeRunner::keeper);
+        [self.run.keeper().map(Keeper::pid), of_hook, of_probe].into_iter().flatten().collect()
+    }
+
+    /// Reaps what ended, and has keepers go on that were stopped.
+    pub(super) fn reap(&mut self) {
+        let mut has_reaped = false;
+        loop {
+            match next_change() {
+                Found::Ended { pid, status } => {
+                    has_reaped = true;
+                    self.child_reaped(pid, status);
+                }
+                Found::Stopped { pid, .. } => self.wake_keeper(pid),
+                Found::Continued { .. } => {}
+                Found::Nothing | Found::NoChildren => break,
+            }
+        }
+        if has_reaped {
+            self.children.note_strangers(&self.keepers());
+            self.clear_adopted();
+        }
+    }
+
+    fn child_reaped(&mut self, pid: i32, status: ExitStatus) {
+        let now = self.now();
+        if self.run.keeper().is_some_and(|keeper| keeper.pid() == pid) {
+            self.keeper_reaped(status);
+        } else if self.hooks.as_ref().and_then(HookRunner::keeper) == Some(pid) {
+            let notice = self.hooks.as_mut().and_then(|hooks| hooks.reaped(now));
+            self.tell_all(notice);
+            self.adopt_unless(status.is_success());
+        } else if self.probe.as_ref().and_then(ProbeRunner::keeper) == Some(pid) {
+            let finding = self.probe.as_mut().and_then(|probe| probe.reaped(now));
+            self.take_probe(finding);
+            self.adopt_unless(status.is_success());
+        } else {
+            self.children.forget(pid);
+        }
+    }
+
+    fn wake_keeper(&self, pid: i32) {
+        self.run.keeper().filter(|keeper| keeper.pid() == pid).into_iter().for_each(Keeper::wake);
+        self.hooks.iter().filter(|hooks| hooks.keeper() == Some(pid)).for_each(HookRunner::wake);
+        self.probe.iter().filter(|probe| probe.keeper() == Some(pid)).for_each(ProbeRunner::wake);
+    }
+
+    /// A keeper was killed. What it kept would be left behind if this process were killed too, so that it goes at once.
+    pub(super) fn adopt(&mut self) {
+        self.children.adoption = Adoption::UnderWay { retry_at: SystemClock::now() };
+        self.clear_adopted();
+    }
+
+    fn adopt_unless(&mut self, keeper_did_its_work: bool) {
+        if !keeper_did_its_work {
+            self.adopt();
+        }
+    }
+
+    /// Kills what was adopted. When nothing of it is left, a run whose keeper was killed is over.
+    pub(super) fn clear_adopted(&mut self) {
+        if let Adoption::None = self.children.adoption {
+            return;
+        }
+        let adopted = self.children.adopted(&self.keepers());
+        if !adopted.is_empty() {
+            kill_below(&adopted);
+            self.children.adoption = Adoption::UnderWay { retry_at: SystemClock::now() + RESCAN_INTERVAL };
+            return;
+        }
+        self.children.adoption = Adoption::None;
+        match std::mem::replace(&mut self.run, Run::Idle) {
+            Run::Ended { run, rest: Rest::Adopted, last_event, .. } => self.cleared(run, last_event),
+            run @ (Run::Idle | Run::Starting { .. } | Run::Alive { .. } | Run::Ended { .. }) => self.run = run,
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Signals to a run, by what they are for.
+
+use super::UnixBackend;
+use super::run::{Conduct, Rest, Run, Visibility};
+use crate::config::StopTarget;
+use crate::keeper::Keeper;
+use crate::keeper::protocol::Recipient;
+use crate::linux::read_proc;
+use crate::notice::{Disregard, Target, Trouble, UnixNotice};
+use crate::signals::Signal;
+use crate::tree::{Delivery, named};
+use rustix::io::Errno;
+use std::io;
+use std::time::Duration;
+use supervisor_core::{Backend, Instant, Purpose};
+
+/// Between two attempts to see what is left.
+const RESCAN_INTERVAL: Duration = Duration::from_millis(100);
+
+impl UnixBackend {
+    pub(super) fn signal_run(&mut self, purpose: Purpose) {
+        match (&mut self.run, purpose) {
+            (Run::Idle | Run::Ended { rest: Rest::Adopted, .. }, _) => {}
+            (Run::Ended { .. }, Purpose::Stop | Purpose::Hang) => self.ask_leftovers(self.stop_signal),
+            (Run::Starting { .. } | Run::Alive { .. }, Purpose::Hang) => {
+                self.examine();
+                self.set_conduct(Conduct::Hung);
+                self.ask(self.hang_signal);
+            }
+            (Run::Starting { .. } | Run::Alive { .. }, Purpose::Stop) => {
+                self.set_conduct(Conduct::Asked);
+                self.ask(self.stop_signal);
+            }
+            (Run::Starting { .. } | Run::Alive { .. } | Run::Ended { .. }, Purpose::Kill) => self.kill(),
+        }
+    }
+
+    /// Passes a signal to the supervisor on to the main process.
+    pub(super) fn forward(&mut self, signal: Signal) {
+        let Run::Alive { keeper, main, .. } = &self.run else {
+            return self.tell(UnixNotice::SignalForwarded { signal, pid: None });
+        };
+        let (pid, result) = (*main, keeper.order(Recipient::Main, signal));
+        self.tell(match result {
+            Ok(()) => UnixNotice::SignalForwarded { signal, pid: Some(pid) },
+            Err(error) => failed(signal, Target::Processes { processes: vec![named(pid)] }, error),
+        });
+    }
+
+    /// Sends a signal to the group of the main process; that it may be gone is nothing to tell.
+    pub(super) fn signal_group(&self, signal: Signal) {
+        let _ = self.run.keeper().map(|keeper| keeper.order(Recipient::Group, signal));
+    }
+
+    /// What a hung command is doing, and what became of its heartbeats.
+    fn examine(&mut self) {
+        let Run::Alive { .. } = self.run else { return };
+        let autopsy = self.sampler.examine(&self.tree, self.last_beat);
+        self.tell(autopsy);
+        let missing = self.watcher.as_mut().and_then(|watcher| {
+            let found = watcher.missing()?;
+            Some(UnixNotice::HeartbeatMissing { file: watcher.path().to_owned(), found })
+        });
+        self.tell_all(missing);
+    }
+
+    /// A hung command stays one.
+    fn set_conduct(&mut self, new: Conduct) {
+        if let Run::Alive { conduct, .. } = &mut self.run
+            && *conduct != Conduct::Hung
+        {
+            *conduct = new;
+        }
+    }
+
+    fn ask(&mut self, signal: Signal) {
+        if signal == Signal::INT {
+            self.terminal.request_by_sigint();
+        }
+        let recipient = match self.stop_target {
+            StopTarget::Group => Recipient::Group,
+            StopTarget::Main => Recipient::Main,
+        };
+        self.order(recipient, signal);
+        let Some(main) = self.main() else { return };
+        let notices = self.tree.sent_to(signal, |process| match recipient {
+            Recipient::Group => process.group == main || process.id.pid == main,
+            Recipient::Main | Recipient::Children => process.id.pid == main,
+        });
+        self.tell_all(notices);
+    }
+
+    fn ask_leftovers(&mut self, signal: Signal) {
+        let delivery = self.tree.signal_rest(signal);
+        self.deliver(signal, delivery);
+    }
+
+    fn kill(&mut self) {
+        self.tell_disregard();
+        if let Run::Starting { .. } | Run::Alive { .. } = self.run {
+            self.order(Recipient::Group, Signal::KILL);
+        }
+        let main = self.main();
+        let delivery = self.tree.kill(|process| Some(process.group) == main);
+        self.deliver(Signal::KILL, delivery);
+        let now = self.now();
+        let keeper = match &mut self.run {
+            Run::Starting { keeper, .. }
+            | Run::Alive { keeper, .. }
+            | Run::Ended { rest: Rest::Kept { keeper, .. }, .. } => keeper,
+            Run::Idle | Run::Ended { rest: Rest::Adopted, .. } => return,
+        };
+        if keeper.is_killed_for_stall(now) {
+            let keeper = keeper.pid();
+            self.trouble(Trouble::KeeperStuck { keeper });
+        }
+    }
+
+    /// A signal that could not be sent to what is left, since that could not be seen.
+    pub(super) fn retry_signal(&mut self, now: Instant) {
+        if let Run::Ended { rest: Rest::Kept { visibility: Visibility::Lost { retry_at, unsent }, .. }, .. } = self.run
+            && now >= retry_at
+        {
+            match unsent {
+                Signal::KILL => self.kill(),
+                signal => self.ask_leftovers(signal),
+            }
+        }
+    }
+
+    /// Has the keeper send a signal, and tells of it.
+    fn order(&mut self, recipient: Recipient, signal: Signal) {
+        let target = match (recipient, self.main()) {
+            (Recipient::Group, Some(group)) => Target::Group { group },
+            (Recipient::Main, Some(main)) => Target::Processes { processes: vec![named(main)] },
+            (Recipient::Children, _) | (_, None) => Target::Unseen {},
+        };
+        match self.run.keeper().map(|keeper: &Keeper| keeper.order(recipient, signal)) {
+            Some(Ok(())) => self.tell(UnixNotice::SignalSent { signal, target }),
+            Some(Err(error)) => self.tell(failed(signal, target, error)),
+            None => {}
+        }
+    }
+
+    /// Tells what became of a signal to all members, and has the keeper reach those that only it can.
+    fn deliver(&mut self, signal: Signal, delivery: io::Result<Delivery>) {
+        let (visibility, error) = match delivery {
+            Ok(Delivery { notices, has_unseen }) => {
+                self.tell_all(notices);
+                if has_unseen {
+                    self.order(Recipient::Children, signal);
+                }
+                (Visibility::Clear, None)
+            }
+            Err(error) => (Visibility::Lost { retry_at: self.now() + RESCAN_INTERVAL, unsent: signal }, Some(error)),
+        };
+        let Run::Ended { rest: Rest::Kept { visibility: known, .. }, .. } = &mut self.run else { return };
+        let before = std::mem::replace(known, visibility);
+        if let (Some(error), Visibility::Clear) = (error, before) {
+            self.trouble(Trouble::LeftoversUnseen { error });
+        }
+    }
+
+    /// The main process, while it lives.
+    fn main(&self) -> Option<i32> {
+        match &self.run {
+            Run::Alive { main, .. } => Some(*main),
+            Run::Idle | Run::Starting { .. } | Run::Ended { .. } => None,
+        }
+    }
+
+    /// A command that was asked to leave and does not even see the signal is told of so, once, before it is killed.
+    fn tell_disregard(&mut self) {
+        let Run::Alive { main, conduct: Conduct::Asked | Conduct::Hung, .. } = self.run else { return };
+        let signal = self.stop_signal;
+        let is_first_kill = !self.tree.was_sent(main, Signal::KILL);
+        if let Some(disregard) = disregard(main, signal).filter(|_| is_first_kill) {
+            self.tell(UnixNotice::SignalDisregarded { process: named(main), signal, disregard });
+        }
+    }
+}
+
+fn failed(signal: Signal, target: Target, error: Errno) -> UnixNotice {
+    UnixNotice::SignalFailed { signal, target, error: error.into() }
+}
+
+/// What a process does with a signal, if it does not let it in: proc_pid_status(5).
+fn disregard(pid: i32, signal: Signal) -> Option<Disregard> {
+    let status = read_proc(&format!("/proc/{pid}/status")).ok()?;
+    let has = |mask: &str| {
+        let digits = status.lines().find_map(|line| line.strip_prefix(mask))?;
+        let bits = u64::from_str_radix(digits.trim(), 16).ok()?;
+        Some(bits & 1 << (signal.number() - 1) != 0)
+    };
+    match (has("SigIgn:")?, has("SigBlk:")?) {
+        (true, _) => Some(Disregard::Ignored),
+        (false, true) => Some(Disregard::Blocked),
+        (false, false) => None,
+    }
+}

@@ -1,0 +1,186 @@
+//! A process between the supervisor and what it runs: everything that a run starts is below it, and nothing else is.
+//!
+//! One keeper is forked for each run. It is a child subreaper, so that what loses its parent becomes its child, and it
+//! alone waits for them. It tells the supervisor what becomes of them, carries out signals to the main process and its
+//! group, whose numbers only it can be sure of, and exits with 0 when it has no child left. If its line to the
+//! supervisor ends, it kills what it has, and what comes to it meanwhile, until nothing is left. If the keeper itself is
+//! killed, its children become the supervisor's, which kills them.
+
+pub(crate) mod clear;
+pub(crate) mod exec;
+mod process;
+pub(crate) mod protocol;
+pub(crate) mod wait;
+
+use crate::linux;
+use crate::notify::Address;
+use crate::own_file::OwnFile;
+use crate::signals::{Signal, Signals};
+use crate::stall::Stall;
+use exec::{Program, Role};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+use nix::unistd::{ForkResult, fork};
+use protocol::{Order, Policy, Recipient, Report};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, WaitOptions, getpid, kill_process, pidfd_open, waitpid};
+use std::cell::Cell;
+use std::ffi::CString;
+use std::io;
+use std::time::Duration;
+use supervisor_core::Instant;
+
+/// So long the processes of a keeper that is dropped may take to die.
+const LAST_PATIENCE: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+
+/// What a killed supervisor leaves behind, which its keeper removes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Remains {
+    pub files: Vec<OwnFile>,
+    pub socket: Option<Address>,
+}
+
+impl Remains {
+    /// Makes nothing but system calls.
+    fn clear(&self) {
+        self.files.iter().for_each(OwnFile::clear);
+        self.socket.iter().for_each(Address::clear);
+    }
+}
+
+/// The supervisor's end of a keeper.
+pub(crate) struct Keeper {
+    life: Life,
+    line: OwnedFd,
+    /// Whether the line has ended at the other end, where it is soon reaped.
+    has_ended: Cell<bool>,
+    /// Since when it has not taken an order.
+    stall: Stall,
+}
+
+enum Life {
+    /// Not reaped, so that the number is still its own.
+    Child(Pid),
+    Reaped(Pid),
+}
+
+impl Keeper {
+    /// Forks a keeper, whose birth is the order to start: it executes the program with these variables more.
+    ///
+    /// # Errors
+    /// Those of socketpair(2) and fork(2). What fails in the keeper is told by [`Report::Failed`].
+    pub fn start(
+        program: &Program,
+        variables: &[CString],
+        role: &Role<'_>,
+        signals: &Signals,
+        remains: &Remains,
+    ) -> io::Result<Keeper> {
+        let (line, far) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+        let launch = program.prepare(variables);
+        let policy = match role {
+            Role::Command => Policy::Keep,
+            Role::Helper { .. } => Policy::Kill,
+        };
+        let supervisor = getpid();
+        // SAFETY: other threads may hold locks for ever in the child, which makes nothing but system calls.
+        match unsafe { fork()? } {
+            ForkResult::Child => {
+                drop(line);
+                process::keep(process::Birth { supervisor, line: far, launch, role, policy, signals, remains })
+            }
+            ForkResult::Parent { child } => {
+                let pid = Pid::from_raw(child.as_raw()).expect("the pid of a child is positive");
+                Ok(Keeper { life: Life::Child(pid), line, has_ended: Cell::new(false), stall: Stall::None })
+            }
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        let (Life::Child(pid) | Life::Reaped(pid)) = self.life;
+        pid.as_raw_nonzero().get()
+    }
+
+    /// Readable while there is something to hear; none once it has ended.
+    pub fn line(&self) -> Option<BorrowedFd<'_>> {
+        (!self.has_ended.get()).then(|| self.line.as_fd())
+    }
+
+    /// The next thing that it tells, if there is one.
+    pub fn hear(&self) -> Option<Report> {
+        let mut bytes = [0; Report::LENGTH];
+        match recv(self.line.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
+            Ok(Report::LENGTH) => Report::from_bytes(bytes),
+            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => None,
+            Ok(_) | Err(_) => {
+                self.has_ended.set(true);
+                None
+            }
+        }
+    }
+
+    /// Has a signal sent.
+    ///
+    /// # Errors
+    /// `EAGAIN` if it does not take orders just now, `EPIPE` if it is gone.
+    pub fn order(&self, recipient: Recipient, signal: Signal) -> Result<(), Errno> {
+        let order = Order { recipient, signal }.to_bytes();
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        send(self.line.as_raw_fd(), &order, flags).map(drop).map_err(|error| Errno::from_raw_os_error(error as i32))
+    }
+
+    /// Has it go on, should it have been stopped.
+    pub fn wake(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Kills it where it has not taken orders for a while, told once: a debugger or a frozen cgroup holds it, and its
+    /// children are better off with the supervisor.
+    pub fn is_killed_for_stall(&mut self, now: Instant) -> bool {
+        match (linux::unread_by_peer(self.line.as_fd()), &self.stall) {
+            (0, _) => self.stall = Stall::None,
+            (_, Stall::None) => self.stall = Stall::Since(now),
+            (_, Stall::Since(_) | Stall::Told) => {}
+        }
+        let is_stuck = self.stall.overdue(now).is_some();
+        if is_stuck {
+            self.signal(Signal::KILL);
+        }
+        is_stuck
+    }
+
+    /// Takes note that it was reaped.
+    pub fn reaped(&mut self) {
+        if let Life::Child(pid) = self.life {
+            self.life = Life::Reaped(pid);
+        }
+    }
+
+    /// Has everything that it keeps killed, and does not wait for it.
+    pub fn hang_up(&self) {
+        let _ = nix::sys::socket::shutdown(self.line.as_raw_fd(), nix::sys::socket::Shutdown::Both);
+        self.wake();
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Life::Child(pid) = self.life {
+            // A child that is not reaped can be signalled.
+            let _ = kill_process(pid, signal.to_send());
+        }
+    }
+}
+
+/// Nothing that it keeps outlives its owner. What cannot die is not waited for long.
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        let Life::Child(pid) = self.life else { return };
+        self.hang_up();
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(handle) => drop(poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&LAST_PATIENCE))),
+            Err(_) => std::thread::sleep(Duration::from_millis(10)),
+        }
+        let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+    }
+}

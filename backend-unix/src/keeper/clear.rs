@@ -1,0 +1,69 @@
+//! Kills what a process has for children, one generation after the other: what loses its parent becomes a child of the
+//! subreaper that kills. Makes nothing but system calls, so that a keeper can do it.
+
+use crate::keeper::wait::is_child;
+use crate::signals::Signal;
+use rustix::fs::{Mode, OFlags, open};
+use rustix::process::{Pid, getpgid};
+
+/// The kernel's list of children, as in proc_pid_task_tid_children(5). A keeper has one thread.
+const CHILDREN: &core::ffi::CStr = c"/proc/thread-self/children";
+/// The greatest number that a process can have: `PID_MAX_LIMIT`.
+const GREATEST_PID: i32 = 1 << 22;
+
+/// Calls `visit` with each child of this thread. One that comes or goes meanwhile may be missed.
+pub(crate) fn each_child(mut visit: impl FnMut(i32)) {
+    if list_children(&mut visit).is_err() {
+        (2..=GREATEST_PID).filter(|&pid| is_child(pid)).for_each(visit);
+    }
+}
+
+/// Kills a child, and all of its group if it leads one: in one call, so that none of them can fork meanwhile.
+pub(crate) fn kill_child(child: i32) {
+    // Not reaped yet, so that the number is its own. Nothing else can fail that another pass would mend.
+    let leads_group = Pid::from_raw(child).is_some_and(|pid| getpgid(Some(pid)) == Ok(pid));
+    if leads_group {
+        let _ = Signal::KILL.send_to_group(child);
+    }
+    let _ = Signal::KILL.send(child);
+}
+
+/// Reads the list piece by piece: it may be long.
+fn list_children(visit: &mut impl FnMut(i32)) -> rustix::io::Result<()> {
+    let list = open(CHILDREN, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut piece = [0; 4096];
+    let mut number = 0;
+    loop {
+        let length = rustix::io::retry_on_intr(|| rustix::io::read(&list, &mut piece))?;
+        for byte in &piece[..length] {
+            match byte {
+                b'0'..=b'9' => number = number * 10 + i32::from(byte - b'0'),
+                _ if number > 0 => visit(std::mem::take(&mut number)),
+                _ => {}
+            }
+        }
+        if length == 0 {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_are_visited_however_many_there_are() {
+        let mut children: Vec<_> =
+            (0..700).map(|_| std::process::Command::new("sleep").arg("1000").spawn().unwrap()).collect();
+        let mut visited = std::collections::BTreeSet::new();
+        each_child(|pid| {
+            visited.insert(pid);
+        });
+        assert!(children.iter().all(|child| visited.contains(&child.id().cast_signed())));
+        for child in &mut children {
+            kill_child(child.id().cast_signed());
+            child.wait().unwrap();
+        }
+    }
+}

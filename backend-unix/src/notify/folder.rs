@@ -1,0 +1,182 @@
+//! Where the socket is. It is a file, as systemd's own is, since not all client libraries know abstract names. It lies in
+//! a folder of its own, which goes with the supervisor, or with its keeper. Where there is no folder to write to, the
+//! name is abstract after all.
+
+use crate::heartbeat::file_status::is_at_hand;
+use crate::worker::within;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, connect, setsockopt, socket, sockopt};
+use rustix::fs::{rmdir, unlink};
+use std::ffi::{CString, OsString};
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The name of the socket in its folder.
+const SOCKET: &str = "notify";
+/// The beginning of the folder's name; a pid and a random number follow.
+const PREFIX: &str = "supervisor-";
+/// No file system is waited for longer.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Where the socket is.
+#[derive(Clone, Debug)]
+pub(crate) enum Address {
+    /// In a folder of its own.
+    Folder {
+        folder: PathBuf,
+        /// As rmdir(2) and unlink(2) take them: a keeper must not allocate.
+        raw_folder: CString,
+        raw_socket: CString,
+    },
+    /// A name without a file.
+    Abstract(String),
+}
+
+impl Address {
+    fn in_folder(folder: PathBuf) -> io::Result<Address> {
+        let raw = |path: &Path| CString::new(path.as_os_str().as_bytes()).map_err(|_| io::ErrorKind::InvalidInput);
+        let (raw_folder, raw_socket) = (raw(&folder)?, raw(&folder.join(SOCKET))?);
+        Ok(Address::Folder { folder, raw_folder, raw_socket })
+    }
+
+    pub fn raw(&self) -> nix::Result<UnixAddr> {
+        match self {
+            Address::Folder { folder, .. } => UnixAddr::new(&folder.join(SOCKET)),
+            Address::Abstract(name) => UnixAddr::new_abstract(name.as_bytes()),
+        }
+    }
+
+    /// The value of `NOTIFY_SOCKET`.
+    pub fn variable(&self) -> OsString {
+        match self {
+            Address::Folder { folder, .. } => folder.join(SOCKET).into(),
+            Address::Abstract(name) => format!("@{name}").into(),
+        }
+    }
+
+    /// Leaves no file behind. Makes nothing but system calls.
+    pub fn clear(&self) {
+        if let Address::Folder { raw_folder, raw_socket, .. } = self {
+            let _ = unlink(raw_socket);
+            let _ = rmdir(raw_folder);
+        }
+    }
+
+    /// The same, but does not wait for a file system that does not answer.
+    pub fn remove(&self) {
+        let Address::Folder { folder, .. } = self else { return };
+        if is_at_hand(folder) {
+            return self.clear();
+        }
+        let address = self.clone();
+        // What is not gone by then is swept by the next supervisor that looks here.
+        let _ = within(PATIENCE, move || {
+            address.clear();
+            Ok(())
+        });
+    }
+}
+
+/// Binds a socket, in the first place that takes it: `XDG_RUNTIME_DIR`, `TMPDIR`, /tmp, /run, the abstract namespace.
+/// Tells also why none of the folders would do.
+///
+/// # Errors
+/// Those of socket(2), setsockopt(2) and bind(2).
+pub(crate) fn bind_somewhere() -> io::Result<(OwnedFd, Address, Option<io::Error>)> {
+    let mut random = [0; 8];
+    let _ = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::NONBLOCK);
+    let name = format!("{PREFIX}{}-{:016x}", std::process::id(), u64::from_ne_bytes(random));
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let places = runtime.into_iter().chain([std::env::temp_dir(), "/tmp".into(), "/run".into()]);
+    let mut failure = None;
+    for place in places.filter(|place| place.is_absolute()) {
+        match bind_below(place, &name) {
+            Ok((socket, address)) => return Ok((socket, address, None)),
+            Err(error) => failure = Some(error),
+        }
+    }
+    let address = Address::Abstract(name);
+    Ok((bind_to(&address)?, address, failure))
+}
+
+fn bind_below(place: PathBuf, name: &str) -> io::Result<(OwnedFd, Address)> {
+    let name = name.to_owned();
+    if is_at_hand(&place.join(&name)) {
+        sweep(&place);
+        return bind_in_folder(place.join(name));
+    }
+    within(PATIENCE, move || bind_in_folder(place.join(&name)))
+}
+
+fn bind_in_folder(folder: PathBuf) -> io::Result<(OwnedFd, Address)> {
+    let address = Address::in_folder(folder)?;
+    address.raw()?;
+    let Address::Folder { folder, .. } = &address else { return Err(io::ErrorKind::InvalidInput.into()) };
+    // Others may pass, and see nothing.
+    DirBuilder::new().mode(0o711).create(folder)?;
+    let bound = fs::set_permissions(folder, Permissions::from_mode(0o711)).and_then(|()| {
+        let socket = bind_to(&address)?;
+        // The command may have become another user.
+        fs::set_permissions(folder.join(SOCKET), Permissions::from_mode(0o666))?;
+        Ok(socket)
+    });
+    match bound {
+        Ok(socket) => Ok((socket, address)),
+        Err(error) => {
+            address.clear();
+            Err(error)
+        }
+    }
+}
+
+fn bind_to(address: &Address) -> io::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
+    setsockopt(&socket, sockopt::PassCred, &true)?;
+    bind(socket.as_raw_fd(), &address.raw()?)?;
+    Ok(socket)
+}
+
+/// Removes folders of ours whose socket has no receiver any more: their supervisor was killed while it had no keeper.
+fn sweep(place: &Path) {
+    let own_user = rustix::process::geteuid().as_raw();
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        let is_named_so = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
+        let is_own = || entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == own_user);
+        if is_named_so && is_own() && is_dead(&entry.path().join(SOCKET)) {
+            let _ = fs::remove_file(entry.path().join(SOCKET));
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
+/// Whether there is a socket, and nothing that receives from it. It may be of a supervisor in another PID namespace, so
+/// that its pid tells nothing.
+fn is_dead(path: &Path) -> bool {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let Ok(trial) = socket(AddressFamily::Unix, SockType::Datagram, flags, None) else { return false };
+    let Ok(address) = UnixAddr::new(path) else { return false };
+    connect(trial.as_raw_fd(), &address) == Err(nix::errno::Errno::ECONNREFUSED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_without_a_receiver_are_swept_and_others_stay() {
+        let place = tempfile::tempdir().unwrap();
+        let (living, dead) = (place.path().join("supervisor-1-a"), place.path().join("supervisor-2-b"));
+        let (other, plain) = (place.path().join("other"), place.path().join("supervisor-3-c"));
+        let (_socket, _) = bind_in_folder(living.clone()).unwrap();
+        drop(bind_in_folder(dead.clone()).unwrap());
+        drop(bind_in_folder(other.clone()).unwrap());
+        fs::create_dir(&plain).unwrap();
+        sweep(place.path());
+        assert_eq!([living, dead, other, plain].map(|folder| folder.exists()), [true, false, true, true]);
+    }
+}

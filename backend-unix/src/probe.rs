@@ -1,0 +1,220 @@
+//! Runs a probe again and again beside the command: each success is a heartbeat of the moment at which it ended.
+
+use crate::config::ProbeConfig;
+use crate::helper::{Helper, HelperEnd};
+use crate::keeper::exec::{Output, Program, Role, variable};
+use crate::notice::{ProbeOutcome, UnixNotice};
+use crate::signals::Signals;
+use crate::source::Source;
+use rustix::fs::{Mode, OFlags, open};
+use rustix::pipe::{PipeFlags, pipe_with};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use supervisor_core::{ExitStatus, Instant};
+
+/// So much of the end of what a probe says is kept.
+const KEPT: usize = 512;
+
+pub(crate) struct ProbeRunner {
+    program: Program,
+    config: ProbeConfig,
+    schedule: Schedule,
+    current: Current,
+}
+
+#[derive(Clone, Copy)]
+enum Schedule {
+    /// Nothing runs that could be probed.
+    Off,
+    /// The next one is due, once there is no other.
+    On { main: i32, due: Instant },
+}
+
+enum Current {
+    None,
+    Running {
+        helper: Helper,
+        output: LastLine,
+    },
+    /// The command it was for has ended; its processes are being killed.
+    Leaving {
+        helper: Helper,
+    },
+}
+
+/// What a probe has to tell.
+#[derive(Debug)]
+pub(crate) enum ProbeFinding {
+    Success,
+    Failure(UnixNotice),
+}
+
+impl ProbeRunner {
+    /// # Errors
+    /// `InvalidInput` for a command that cannot be written down.
+    pub fn new(config: ProbeConfig) -> io::Result<ProbeRunner> {
+        let program = Program::new(&config.command)?;
+        Ok(ProbeRunner { program, config, schedule: Schedule::Off, current: Current::None })
+    }
+
+    /// The command runs. Probes begin after the initial delay.
+    pub fn begin(&mut self, main: i32, now: Instant) {
+        self.end();
+        self.schedule = Schedule::On { main, due: now + self.config.initial_delay };
+    }
+
+    /// The run comes to its end, and with it the current probe.
+    pub fn end(&mut self) {
+        self.schedule = Schedule::Off;
+        self.current = match std::mem::replace(&mut self.current, Current::None) {
+            Current::None => Current::None,
+            Current::Running { helper, .. } | Current::Leaving { helper } => {
+                helper.end();
+                Current::Leaving { helper }
+            }
+        };
+    }
+
+    pub fn sources(&self) -> [Source<'_>; 2] {
+        match (&self.current, self.schedule) {
+            (Current::None, Schedule::Off) => [Source::NONE; 2],
+            (Current::None, Schedule::On { due, .. }) => [Source { due: Some(due), descriptor: None }, Source::NONE],
+            (Current::Running { helper, output }, _) => [helper.source(), output.source()],
+            (Current::Leaving { helper }, _) => [helper.source(), Source::NONE],
+        }
+    }
+
+    /// The keeper of the current one.
+    pub fn keeper(&self) -> Option<i32> {
+        self.helper().map(Helper::keeper)
+    }
+
+    /// Has the current one go on, should its keeper have been stopped.
+    pub fn wake(&self) {
+        self.helper().into_iter().for_each(Helper::wake);
+    }
+
+    /// Starts one that is due, and hears how the current one ended.
+    pub fn poll(&mut self, now: Instant, signals: &Signals) -> Option<ProbeFinding> {
+        match (&mut self.current, self.schedule) {
+            (Current::None, Schedule::On { main, due }) if now >= due => match self.start(main, now, signals) {
+                Ok(current) => {
+                    self.current = current;
+                    None
+                }
+                Err(error) => {
+                    self.put_off(now);
+                    Some(failure(ProbeOutcome::NotStarted(error.to_string()), String::new()))
+                }
+            },
+            (Current::None, Schedule::On { .. } | Schedule::Off) => None,
+            (Current::Running { helper, output }, _) => {
+                output.read();
+                let end = helper.poll_end(now)?;
+                Some(find(end, output))
+            }
+            (Current::Leaving { helper }, _) => {
+                helper.poll_end(now);
+                None
+            }
+        }
+    }
+
+    /// The keeper of the current one was reaped.
+    pub fn reaped(&mut self, now: Instant) -> Option<ProbeFinding> {
+        match std::mem::replace(&mut self.current, Current::None) {
+            Current::None => None,
+            Current::Running { helper, mut output } => {
+                self.put_off(now);
+                helper.reaped(now).map(|end| find(end, &mut output))
+            }
+            Current::Leaving { helper } => {
+                helper.reaped(now);
+                None
+            }
+        }
+    }
+
+    fn helper(&self) -> Option<&Helper> {
+        match &self.current {
+            Current::None => None,
+            Current::Running { helper, .. } | Current::Leaving { helper } => Some(helper),
+        }
+    }
+
+    fn put_off(&mut self, now: Instant) {
+        if let Schedule::On { due, .. } = &mut self.schedule {
+            *due = now + self.config.interval;
+        }
+    }
+
+    fn start(&self, main: i32, now: Instant, signals: &Signals) -> io::Result<Current> {
+        let (reading, writing) = pipe_with(PipeFlags::CLOEXEC)?;
+        rustix::io::ioctl_fionbio(&reading, true)?;
+        let input = open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let role = Role::Helper { input: input.as_fd(), output: Output::Into(writing.as_fd()) };
+        let pid = variable("SUPERVISED_PID", &main.to_string())?;
+        let helper = Helper::start(&self.program, &[pid], &role, signals, now + self.config.timeout)?;
+        Ok(Current::Running { helper, output: LastLine { pipe: Pipe::Open(reading), kept: Vec::new() } })
+    }
+}
+
+fn find(end: HelperEnd, output: &mut LastLine) -> ProbeFinding {
+    output.read();
+    let outcome = match end {
+        HelperEnd::Exited(ExitStatus::Code(0)) => return ProbeFinding::Success,
+        HelperEnd::Exited(ExitStatus::Code(code)) => ProbeOutcome::Code(code),
+        HelperEnd::Exited(ExitStatus::Signal(number)) => ProbeOutcome::Signal(number),
+        HelperEnd::NotStarted(os_error) => ProbeOutcome::NotStarted(io::Error::from_raw_os_error(os_error).to_string()),
+        HelperEnd::TookTooLong => ProbeOutcome::TimedOut,
+    };
+    failure(outcome, output.last_line())
+}
+
+fn failure(outcome: ProbeOutcome, last_words: String) -> ProbeFinding {
+    ProbeFinding::Failure(UnixNotice::ProbeFailed { outcome, last_words })
+}
+
+/// The end of what a probe writes.
+struct LastLine {
+    pipe: Pipe,
+    kept: Vec<u8>,
+}
+
+enum Pipe {
+    Open(OwnedFd),
+    Ended,
+}
+
+impl LastLine {
+    fn source(&self) -> Source<'_> {
+        let descriptor = match &self.pipe {
+            Pipe::Open(pipe) => Some(pipe.as_fd()),
+            Pipe::Ended => None,
+        };
+        Source { due: None, descriptor }
+    }
+
+    fn read(&mut self) {
+        /// A flood must not drown everything else.
+        const AT_A_TIME: usize = 16;
+        let mut piece = [0; 4096];
+        for _ in 0..AT_A_TIME {
+            let Pipe::Open(pipe) = &self.pipe else { return };
+            match rustix::io::retry_on_intr(|| rustix::io::read(pipe, &mut piece)) {
+                Ok(0) => self.pipe = Pipe::Ended,
+                Ok(length) => {
+                    self.kept.extend_from_slice(&piece[..length]);
+                    let surplus = self.kept.len().saturating_sub(KEPT);
+                    self.kept.drain(..surplus);
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn last_line(&self) -> String {
+        let text = String::from_utf8_lossy(&self.kept);
+        text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
+    }
+}

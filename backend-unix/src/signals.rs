@@ -1,0 +1,8 @@
+//! Signals: their names and numbers, and those that come to the supervisor.
+
+mod inbox;
+mod signal;
+
+pub use inbox::{Hangup, Signals};
+pub(crate) use inbox::{all_signals, drain};
+pub use signal::Signal;

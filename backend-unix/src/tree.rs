@@ -1,0 +1,245 @@
+//! The processes of a run: who is among them, and signals to each of them.
+
+pub(crate) mod children;
+pub(crate) mod process;
+pub(crate) mod snapshot;
+
+use crate::linux;
+use crate::notice::{Named, Target, Trouble, UnixNotice};
+use crate::signals::Signal;
+use children::{Member, children_of, members_below};
+use process::{Process, ProcessId, signal_if};
+use std::collections::BTreeSet;
+use std::io;
+
+/// Everything below the keeper of a run, and what it was sent.
+pub(crate) struct Tree {
+    proc: Proc,
+    /// The keeper.
+    root: i32,
+    /// Who got which signal in this run: none gets the same one twice, but for SIGKILL.
+    sent: BTreeSet<(ProcessId, Signal)>,
+}
+
+/// How far processes can be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Proc {
+    /// `/proc` shows those of our PID namespace, but perhaps not all.
+    Ours,
+    /// It shows none of ours: only a keeper knows its children.
+    NotOurs,
+}
+
+/// What became of a signal to all members.
+#[derive(Debug, Default)]
+pub(crate) struct Delivery {
+    pub notices: Vec<UnixNotice>,
+    /// Whether there may be members that only the keeper can reach.
+    pub has_unseen: bool,
+}
+
+/// Children that are killed while they fork are found by looking again, this often at a time.
+const MOST_PASSES: u32 = 1000;
+
+impl Tree {
+    /// Nothing yet. Tells where processes cannot be seen.
+    pub fn new() -> (Tree, Option<UnixNotice>) {
+        let (proc, notice) = match linux::proc_is_ours() {
+            Ok(()) => (Proc::Ours, None),
+            Err(error) => (Proc::NotOurs, Some(UnixNotice::Trouble(Trouble::ProcessesInvisible { error }))),
+        };
+        (Tree { proc, root: 0, sent: BTreeSet::new() }, notice)
+    }
+
+    /// Another run begins, below this keeper.
+    pub fn begin(&mut self, keeper: i32) {
+        self.root = keeper;
+        self.sent.clear();
+    }
+
+    pub fn proc(&self) -> Proc {
+        self.proc
+    }
+
+    /// All members of the run that live, parents before children.
+    ///
+    /// # Errors
+    /// That they cannot be told just now, as for want of a descriptor.
+    pub fn members(&self) -> io::Result<Vec<Member>> {
+        match self.proc {
+            Proc::Ours => members_below(&[self.root]),
+            Proc::NotOurs => Ok(Vec::new()),
+        }
+    }
+
+    /// Those that can be seen.
+    pub fn seen(&self) -> Vec<Process> {
+        seen(self.members().unwrap_or_default())
+    }
+
+    /// Whether a living process belongs to the run, as its parents tell.
+    pub fn contains(&self, pid: i32) -> bool {
+        let mut ancestor = pid;
+        while let Some(process) = Process::read(ancestor) {
+            match process.parent {
+                parent if parent == self.root => return true,
+                parent if parent <= 1 => return false,
+                parent => ancestor = parent,
+            }
+        }
+        // It, or one of its parents, is hidden.
+        let is_pid = |member: &Member| matches!(member, Member::Hidden { pid: hidden, .. } if *hidden == ancestor);
+        ancestor > 0 && self.members().is_ok_and(|members| members.iter().any(is_pid))
+    }
+
+    /// After a signal to the main process or its group: takes note of who got it, and wakes those that are stopped,
+    /// which do not see a signal until they go on.
+    pub fn sent_to(&mut self, signal: Signal, got_it: impl Fn(&Process) -> bool) -> Vec<UnixNotice> {
+        let members: Vec<_> = self.seen().into_iter().filter(got_it).collect();
+        self.sent.extend(members.iter().map(|process| (process.id, signal)));
+        wake(&members)
+    }
+
+    /// Whether a process was sent a signal by itself.
+    pub fn was_sent(&self, pid: i32, signal: Signal) -> bool {
+        self.sent.iter().any(|(id, sent)| id.pid == pid && *sent == signal)
+    }
+
+    /// Sends a signal to all members that did not get it before, each one by itself.
+    ///
+    /// # Errors
+    /// That they cannot be told just now. Nothing was sent then.
+    pub fn signal_rest(&mut self, signal: Signal) -> io::Result<Delivery> {
+        let members = self.members()?;
+        let mut delivery = self.delivery(&members);
+        let hidden = self.signal_hidden(&members, signal);
+        let mut rest = seen(members);
+        rest.retain(|process| self.sent.insert((process.id, signal)));
+        delivery.notices.extend(signal_each(&rest, signal, hidden));
+        delivery.notices.extend(wake(&rest));
+        Ok(delivery)
+    }
+
+    /// Kills all members, and those that they start meanwhile. `already_killed` tells which of them need not be told
+    /// of.
+    ///
+    /// # Errors
+    /// That they cannot be told just now.
+    pub fn kill(&mut self, already_killed: impl Fn(&Process) -> bool) -> io::Result<Delivery> {
+        let mut known = BTreeSet::new();
+        let mut delivery = Delivery::default();
+        for _ in 0..MOST_PASSES {
+            let members = self.members()?;
+            delivery.has_unseen |= self.delivery(&members).has_unseen;
+            let hidden = self.signal_hidden(&members, Signal::KILL);
+            let mut found = seen(members);
+            found.retain(|process| known.insert(process.id));
+            let (news, others): (Vec<_>, Vec<_>) = found
+                .into_iter()
+                .partition(|process| self.sent.insert((process.id, Signal::KILL)) && !already_killed(process));
+            let is_last = news.is_empty() && others.is_empty();
+            drop(signal_each(&others, Signal::KILL, vec![]));
+            delivery.notices.extend(signal_each(&news, Signal::KILL, hidden));
+            if is_last {
+                break;
+            }
+        }
+        Ok(delivery)
+    }
+
+    /// Signals hidden members that did not get it before, and returns those that were reached.
+    fn signal_hidden(&mut self, members: &[Member], signal: Signal) -> Vec<Named> {
+        let unknown = |member: &&Member| match member {
+            Member::Hidden { pid, .. } => !self.sent.contains(&(id_of_hidden(*pid), signal)),
+            Member::Seen(_) => false,
+        };
+        let reached: Vec<_> =
+            members.iter().filter(unknown).filter_map(|member| signal_hidden(member, signal)).collect();
+        self.sent.extend(reached.iter().map(|named| (id_of_hidden(named.pid), signal)));
+        reached
+    }
+
+    fn delivery(&self, members: &[Member]) -> Delivery {
+        let has_hidden = members.iter().any(|member| matches!(member, Member::Hidden { .. }));
+        Delivery { notices: vec![], has_unseen: has_hidden || self.proc == Proc::NotOurs }
+    }
+}
+
+/// Kills these children of this process and all below them, and those that they start meanwhile.
+pub(crate) fn kill_below(children: &[i32]) {
+    let mut known = BTreeSet::new();
+    for _ in 0..MOST_PASSES {
+        children.iter().for_each(|&child| crate::keeper::clear::kill_child(child));
+        let members = members_below(children).unwrap_or_default();
+        members.iter().for_each(|member| drop(signal_hidden(member, Signal::KILL)));
+        let mut found = seen(members);
+        found.retain(|process| known.insert(process.id));
+        if found.is_empty() {
+            return;
+        }
+        drop(signal_each(&found, Signal::KILL, vec![]));
+    }
+}
+
+/// What a number is called now.
+pub(crate) fn named(pid: i32) -> Named {
+    Named { pid, name: Process::read(pid).map_or_else(String::new, |process| process.name) }
+}
+
+fn seen(members: Vec<Member>) -> Vec<Process> {
+    let processes = members.into_iter().filter_map(|member| match member {
+        Member::Seen(process) => Some(process),
+        Member::Hidden { .. } => None,
+    });
+    processes.collect()
+}
+
+/// A process that is hidden has no other name than its number; it is the one that is meant as long as its parent has it
+/// for a child.
+fn signal_hidden(member: &Member, signal: Signal) -> Option<Named> {
+    let Member::Hidden { pid, parent } = *member else { return None };
+    let is_child = || children_of(parent).is_ok_and(|children| children.contains(&pid));
+    signal_if(pid, signal, is_child).ok().map(|()| Named { pid, name: String::new() })
+}
+
+fn id_of_hidden(pid: i32) -> ProcessId {
+    ProcessId { pid, start_time: 0 }
+}
+
+fn wake(processes: &[Process]) -> Vec<UnixNotice> {
+    let signal = Signal::CONT;
+    let mut notices = Vec::new();
+    for process in processes.iter().filter(|process| process.is_stopped()) {
+        if try_signal(process, signal, &mut notices) {
+            let target = Target::Processes { processes: vec![process.named()] };
+            notices.push(UnixNotice::SignalSent { signal, target });
+        }
+    }
+    notices
+}
+
+fn signal_each(processes: &[Process], signal: Signal, mut reached: Vec<Named>) -> Vec<UnixNotice> {
+    let mut notices = Vec::new();
+    for process in processes {
+        if try_signal(process, signal, &mut notices) {
+            reached.push(process.named());
+        }
+    }
+    if !reached.is_empty() {
+        notices.push(UnixNotice::SignalSent { signal, target: Target::Leftovers { processes: reached } });
+    }
+    notices
+}
+
+/// Whether the process got the signal. That it is gone is nothing to tell.
+fn try_signal(process: &Process, signal: Signal, notices: &mut Vec<UnixNotice>) -> bool {
+    match process.signal(signal) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => {
+            let target = Target::Processes { processes: vec![process.named()] };
+            notices.push(UnixNotice::SignalFailed { signal, target, error });
+            false
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Who is below a process, as `/proc` tells.
+
+use super::process::Process;
+use crate::linux::{read_proc, with_room};
+use rustix::io::Errno;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::LazyLock;
+use std::{fs, io};
+
+/// Trees larger than this are told by one look at all processes, which costs less than one at each of them.
+const LARGE: usize = 200;
+
+/// A process below another.
+#[derive(Clone, Debug)]
+pub(crate) enum Member {
+    Seen(Process),
+    /// Listed as a child of `parent`, but `/proc` does not show it to us: mount option hidepid, proc(5).
+    Hidden {
+        pid: i32,
+        parent: i32,
+    },
+}
+
+static KERNEL_LISTS_CHILDREN: LazyLock<bool> =
+    LazyLock::new(|| match fs::File::open(format!("/proc/self/task/{}/children", std::process::id())) {
+        Ok(_) => true,
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    });
+
+/// The children of a process; none of one that is gone.
+///
+/// # Errors
+/// That they cannot be told just now, as for want of a descriptor.
+pub(crate) fn children_of(pid: i32) -> io::Result<Vec<i32>> {
+    if *KERNEL_LISTS_CHILDREN {
+        return listed_children_of(pid, 2);
+    }
+    let processes = all_processes()?;
+    Ok(processes.into_iter().filter(|process| process.parent == pid).map(|process| process.id.pid).collect())
+}
+
+/// All below these processes, parents before children, without the dead: first the children of the roots.
+///
+/// # Errors
+/// That they cannot be told just now, as for want of a descriptor.
+pub(crate) fn members_below(roots: &[i32]) -> io::Result<Vec<Member>> {
+    if *KERNEL_LISTS_CHILDREN && let Some(members) = listed_below(roots)? {
+        return Ok(members);
+    }
+    found_below(roots)
+}
+
+/// By the lists of the kernel; none where the tree is large.
+fn listed_below(roots: &[i32]) -> io::Result<Option<Vec<Member>>> {
+    let mut known: BTreeSet<i32> = roots.iter().copied().collect();
+    let mut members = Vec::new();
+    // Of the roots it is not known how many threads they have.
+    let mut parents: Vec<(i32, u32)> = roots.iter().map(|&root| (root, 2)).collect();
+    let mut next = 0;
+    while let Some(&(parent, threads)) = parents.get(next) {
+        next += 1;
+        for pid in listed_children_of(parent, threads)?.into_iter().filter(|&pid| known.insert(pid)) {
+            let process = Process::read(pid);
+            parents.push((pid, process.as_ref().map_or(1, |process| process.threads)));
+            match process {
+                Some(process) if process.is_alive() => members.push(Member::Seen(process)),
+                Some(_) => {}
+                None => members.push(Member::Hidden { pid, parent }),
+            }
+        }
+        if parents.len() > LARGE {
+            let has_hidden = members.iter().any(|member| matches!(member, Member::Hidden { .. }));
+            if !has_hidden {
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(members))
+}
+
+/// As one look at all processes shows them.
+fn found_below(roots: &[i32]) -> io::Result<Vec<Member>> {
+    let mut children: HashMap<i32, Vec<Process>> = HashMap::new();
+    for process in all_processes()? {
+        children.entry(process.parent).or_default().push(process);
+    }
+    let mut found: Vec<Process> = roots.iter().flat_map(|root| children.remove(root).unwrap_or_default()).collect();
+    let mut next = 0;
+    while let Some(process) = found.get(next) {
+        let below = children.remove(&process.id.pid).unwrap_or_default();
+        found.extend(below);
+        next += 1;
+    }
+    Ok(found.into_iter().filter(Process::is_alive).map(Member::Seen).collect())
+}
+
+fn all_processes() -> io::Result<Vec<Process>> {
+    let mut processes = Vec::new();
+    for entry in with_room(|| fs::read_dir("/proc"))? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let stat = unless_gone(read_proc(&format!("/proc/{pid}/stat")))?.unwrap_or_default();
+        processes.extend(Process::parse(pid, &stat));
+    }
+    Ok(processes)
+}
+
+/// Those of all its threads, as the kernel lists them where it is built with `CONFIG_PROC_CHILDREN`:
+/// proc_pid_task_tid_children(5). Where it has one thread, that need not be looked for.
+fn listed_children_of(pid: i32, threads: u32) -> io::Result<Vec<i32>> {
+    if threads == 1 {
+        return listed_children_of_thread(pid, pid);
+    }
+    let Some(tasks) = unless_gone(with_room(|| fs::read_dir(format!("/proc/{pid}/task"))))? else {
+        return Ok(Vec::new());
+    };
+    let mut children = Vec::new();
+    for task in tasks {
+        let Some(task) = unless_gone(task)? else { continue };
+        let thread = task.file_name().to_str().and_then(|name| name.parse().ok()).unwrap_or(pid);
+        children.extend(listed_children_of_thread(pid, thread)?);
+    }
+    Ok(children)
+}
+
+fn listed_children_of_thread(pid: i32, thread: i32) -> io::Result<Vec<i32>> {
+    let list = unless_gone(read_proc(&format!("/proc/{pid}/task/{thread}/children")))?.unwrap_or_default();
+    Ok(list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+}
+
+/// One that may not be looked at counts as gone: what is below it comes to a subreaper when it is.
+fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    const GONE: [Errno; 4] = [Errno::NOENT, Errno::SRCH, Errno::PERM, Errno::ACCESS];
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if GONE.iter().any(|gone| error.raw_os_error() == Some(gone.raw_os_error())) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pids(members: Vec<Member>) -> Vec<i32> {
+        let pid = |member| match member {
+            Member::Seen(process) => process.id.pid,
+            Member::Hidden { pid, .. } => pid,
+        };
+        members.into_iter().map(pid).collect()
+    }
+
+    #[test]
+    fn members_are_found_as_they_are_listed() {
+        let own = std::process::id().cast_signed();
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = child.id().cast_signed();
+        assert!(pids(listed_below(&[own]).unwrap().unwrap()).contains(&pid));
+        assert!(pids(found_below(&[own]).unwrap()).contains(&pid));
+        assert!(children_of(own).unwrap().contains(&pid));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!pids(listed_below(&[own]).unwrap().unwrap()).contains(&pid));
+        assert!(!pids(found_below(&[own, pid]).unwrap()).contains(&pid));
+        assert!(!children_of(own).unwrap().contains(&pid) && children_of(pid).unwrap().is_empty());
+    }
+}
