@@ -76,8 +76,8 @@ impl Sink for StateFiles {
 
 impl StateFile {
     fn begin(settings: &StateFileSettings, status: &Status, troubles: &Troubles) -> Result<StateFile, String> {
-        let StateFileSettings { option, form, file } = settings;
-        let words = format!("{option} {}: cannot be written", Escaped(&file.path().display().to_string()));
+        let StateFileSettings { option, given, form, file } = settings;
+        let words = format!("{option} {}: cannot be written", Escaped(&given.display().to_string()));
         let first = version(*form, status);
         create(file, &first)
             .map_err(|error| format!("{words}: {}; give a path in a folder that can be written to", reason(&error)))?;

@@ -33,7 +33,10 @@ fn trees() -> Vec<Tree> {
         },
         daemon("a session of its own", &format!("(setsid sh -c '{DAEMON}' &)")),
         daemon("without its environment", &format!("(setsid env -i PATH=$PATH sh -c '{DAEMON}' &)")),
-        daemon("with other limits", &format!("(setsid env -i PATH=$PATH prlimit --rttime=unlimited sh -c '{DAEMON}' &)")),
+        daemon(
+            "with other limits",
+            &format!("(setsid env -i PATH=$PATH prlimit --rttime=unlimited sh -c '{DAEMON}' &)"),
+        ),
         daemon("deaf to signals", &format!("(setsid sh -c 'trap \"\" TERM HUP INT; {DAEMON}' &)")),
         daemon("stopped", "(setsid sh -c 'echo $$ >> pids; echo > up; kill -STOP $$; sleep 1000' &)"),
         daemon("another user", &format!("(setsid setpriv --reuid=65534 --clear-groups sh -c '{DAEMON}' &)")),
@@ -66,12 +69,15 @@ fn trees() -> Vec<Tree> {
         ),
         Tree {
             name: "three hundred processes",
-            script: format!("i=0; while [ $i -lt 300 ]; do (setsid sleep 1000 & echo $! >> pids); i=$((i + 1)); done; {STAY}"),
+            script: format!(
+                "i=0; while [ $i -lt 300 ]; do (setsid sleep 1000 & echo $! >> pids); i=$((i + 1)); done; {STAY}"
+            ),
             count: 301,
         },
     ];
     let supervisor = env!("CARGO_BIN_EXE_supervisor");
-    let inner = "(setsid env -i PATH=$PATH sh -c \"echo \\$\\$ >> pids; echo > up; exec sleep 1000\" &); exec sleep 1000";
+    let inner =
+        "(setsid env -i PATH=$PATH sh -c \"echo \\$\\$ >> pids; echo > up; exec sleep 1000\" &); exec sleep 1000";
     trees.push(daemon("a supervisor below", &format!("{supervisor} --no-heartbeat sh -c '{inner}' 2> /dev/null &")));
     trees
 }
@@ -244,7 +250,10 @@ fn a_namespace_does_not_outlive_the_supervisor() {
     wait_for_file(&place.path("up"));
     let held = place.path("held").canonicalize().unwrap();
     let is_held = || {
-        let fds = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| std::fs::read_dir(entry.path().join("fd")).ok());
+        let fds = std::fs::read_dir("/proc")
+            .unwrap()
+            .flatten()
+            .filter_map(|entry| std::fs::read_dir(entry.path().join("fd")).ok());
         fds.flatten().flatten().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|target| target == held))
     };
     assert!(is_held());
@@ -319,7 +328,8 @@ fn hooks_and_probes_do_not_outlive_their_keepers() {
         wait_until("both are up", || place.read("pids").lines().count() == 2);
         let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
         let parent = parent_of(command);
-        let keeper = children(supervised.pid()).into_iter().find(|&child| child != parent && name_of(child) == "keeper");
+        let keeper =
+            children(supervised.pid()).into_iter().find(|&child| child != parent && name_of(child) == "keeper");
         signal(keeper.unwrap(), "KILL");
         wait_for_end_of(option, &pids);
         assert!(is_alive(command));
@@ -416,7 +426,8 @@ fn no_keeper_stays_behind() {
 #[test]
 fn a_keeper_that_is_stopped_goes_on() {
     let place = Place::new();
-    let mut supervised = place.start(&["--no-heartbeat"], "trap 'exit 7' USR1; echo > ready; while :; do sleep 0.05; done");
+    let mut supervised =
+        place.start(&["--no-heartbeat"], "trap 'exit 7' USR1; echo > ready; while :; do sleep 0.05; done");
     wait_for_file(&place.path("ready"));
     let (command, keeper) = (supervised.command_pid(), supervised.keeper());
     for _ in 0..3 {
