@@ -40,8 +40,15 @@ pub fn check(file: &Path) -> Result<String, String> {
         return Err(format!("unhealthy: {name}: its supervisor, pid {supervisor}, does not run any more"));
     }
     match (state, pid) {
-        (State::Running, Some(pid)) => Ok(format!("healthy: {name}: run {run}, pid {pid}, runs since {since}")),
-        (state, _) => Err(format!("unhealthy: {name}: run {run} is {} since {since}", words(state))),
+        // One that was asked to leave may have much to finish, and is well meanwhile.
+        (State::Running | State::Restarting | State::Stopping, Some(pid)) => {
+            Ok(format!("healthy: {name}: run {run}, pid {pid}, is {} since {since}", words(state)))
+        }
+        (State::Running | State::Restarting | State::Stopping, None)
+        | (State::Starting | State::Hung | State::Clearing | State::BackingOff, _)
+        | (State::Finished | State::Stopped | State::GaveUp, _) => {
+            Err(format!("unhealthy: {name}: run {run} is {} since {since}", words(state)))
+        }
     }
 }
 
@@ -92,7 +99,9 @@ mod tests {
     #[test]
     fn a_command_that_runs_is_healthy() {
         assert!(
-            checked(&status(State::Running).json()).unwrap().starts_with("healthy: web: run 1, pid 7, runs since ")
+            checked(&status(State::Running).json())
+                .unwrap()
+                .starts_with("healthy: web: run 1, pid 7, is running since ")
         );
     }
 

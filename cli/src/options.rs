@@ -34,7 +34,7 @@ use supervisor_core::{Limit, Restart};
     version,
     verbatim_doc_comment,
     args_override_self = true,
-    override_usage = "supervisor [OPTIONS] [--] <COMMAND> [ARGS]..."
+    override_usage = "supervisor [OPTIONS] [--] <COMMAND> [ARGS]...\n       supervisor --healthcheck <STATUS_FILE>"
 )]
 struct Options {
     /// Longest silence of the heartbeat file before the command counts as hung
@@ -93,7 +93,7 @@ struct Options {
     #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(duration::duration))]
     hang_grace_period: Option<Duration>,
 
-    /// A further signal that asks the supervisor to stop, beside TERM and INT; may be given again
+    /// A further signal that asks the supervisor to stop, beside TERM and INT; may be given again, or name several with commas
     #[arg(long, value_name = "SIGNAL", value_delimiter = ',', help_heading = STOPPING)]
     #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::signal_to_supervisor))]
     stop_on: Vec<Signal>,

@@ -11,6 +11,8 @@ use supervisor_core::Watchdog;
 /// A file that tells the current state.
 pub struct StateFileSettings {
     pub option: &'static str,
+    /// As it is written on the command line.
+    pub given: PathBuf,
     pub form: FileForm,
     pub file: OwnFile,
 }
@@ -40,7 +42,7 @@ pub fn state_files(options: &Options, heartbeat_file: &Path) -> Result<Vec<State
             return Err(usage(format!("{option} {path}: is the file of {other} too; give another path")));
         }
         known.push((option, file.path().to_owned()));
-        files.push(StateFileSettings { option, form, file });
+        files.push(StateFileSettings { option, given: path.clone(), form, file });
     }
     Ok(files)
 }

@@ -50,7 +50,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let error = io::Error::from_raw_os_error(self.0.os_error);
         match self.0.kind {
-            StartFailureKind::NotFound => write!(f, "not found (or its interpreter is not): {error}"),
+            StartFailureKind::NotFound => f.write_str("not found"),
             StartFailureKind::NotExecutable => write!(f, "not executable: {error}"),
             StartFailureKind::Passing => write!(f, "{error}"),
         }

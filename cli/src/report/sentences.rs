@@ -14,7 +14,8 @@ use log::Level;
 use std::time::Duration;
 use supervisor_backend_unix::Signal;
 use supervisor_core::{
-    DelayCause, End, Ending, Evidence, ExitStatus, KillCause, Limit, Notice, OnHang, Outcome, Policy, RunId, Watchdog,
+    DelayCause, End, Ending, Evidence, ExitStatus, KillCause, Limit, Notice, OnHang, Outcome, Policy, RunId,
+    StartFailure, StartFailureKind, Watchdog,
 };
 
 /// What sentences need to know of the settings.
@@ -72,8 +73,7 @@ impl Sentences {
                 (Level::Info, format!("{run}: started {program} as pid {pid}{}", self.first_heartbeat()))
             }
             Notice::StartFailed { run, failure } => {
-                let remedy = start::remedy(failure.kind, &self.program, &self.arguments);
-                (Level::Error, format!("{run}: cannot start \"{program}\": {}{remedy}", Failure(failure)))
+                (Level::Error, format!("{run}: cannot start {}", self.start_failure(failure)))
             }
             Notice::Heartbeat { run, pid, first: true, ago } => {
                 let ago = Seconds(ago);
@@ -142,6 +142,17 @@ impl Sentences {
                 (Level::Info, format!("restart {restart}{limit} in {}", Seconds(delay)))
             }
             Notice::Done(outcome) => self.last_words(outcome, known.pid),
+        }
+    }
+
+    /// What could not be started, why, and what to do.
+    fn start_failure(&self, failure: StartFailure) -> String {
+        let (program, why) = (Escaped(&self.program), Failure(failure));
+        match failure.kind {
+            StartFailureKind::NotFound => {
+                format!("\"{program}\": {why}; {}", start::remedy(&self.program, &self.arguments))
+            }
+            StartFailureKind::NotExecutable | StartFailureKind::Passing => format!("{program}: {why}"),
         }
     }
 

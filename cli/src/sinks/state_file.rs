@@ -68,14 +68,16 @@ impl Sink for StateFiles {
     fn flush(&mut self) {
         // What heartbeats alone have changed.
         self.write();
-        self.files.iter().for_each(|file| file.versions.flush(LAST_WORDS));
+        let until = Instant::now() + LAST_WORDS;
+        let left = || until.saturating_duration_since(Instant::now());
+        self.files.iter().for_each(|file| file.versions.flush(left()));
     }
 }
 
 impl StateFile {
     fn begin(settings: &StateFileSettings, status: &Status, troubles: &Troubles) -> Result<StateFile, String> {
-        let StateFileSettings { option, form, file } = settings;
-        let words = format!("{option} {}: cannot be written", Escaped(&file.path().display().to_string()));
+        let StateFileSettings { option, given, form, file } = settings;
+        let words = format!("{option} {}: cannot be written", Escaped(&given.display().to_string()));
         let first = version(*form, status);
         create(file, &first)
             .map_err(|error| format!("{words}: {}; give a path in a folder that can be written to", reason(&error)))?;

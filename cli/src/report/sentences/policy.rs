@@ -1,7 +1,7 @@
 //! What all options come to, in words.
 
 use super::Sentences;
-use crate::report::display::Seconds;
+use crate::report::display::{Counted, Seconds};
 use supervisor_core::{Backoff, Limit, OnHang, Restart, Watchdog};
 
 impl Sentences {
@@ -29,7 +29,8 @@ impl Sentences {
         let first = match self.policy.on_hang {
             OnHang::Stop => String::new(),
             OnHang::Signal { grace_period } => {
-                format!("a hung command gets {} {} before that", self.hang_signal, Seconds(grace_period)) + ", "
+                let (signal, first) = (self.hang_signal, Seconds(grace_period));
+                format!("if it hangs, {signal} comes {first} before all else; ")
             }
         };
         format!("{first}asked to leave by {signal}, killed {grace} later")
@@ -43,7 +44,9 @@ impl Sentences {
         };
         match self.policy.max_restarts {
             Limit::Unlimited => format!("restarted {when}, without limit"),
-            Limit::Times(most) => format!("restarted {when}, {most} times in a row at most"),
+            Limit::Times(most) => {
+                format!("restarted {when}, {} in a row at most", Counted(most as usize, "time", "times"))
+            }
         }
     }
 

@@ -1,7 +1,6 @@
 //! What is likely wrong with a command that cannot be found, and what to do.
 
 use crate::report::display::Escaped;
-use supervisor_core::StartFailureKind;
 
 /// Words that only a shell knows.
 const SHELL_WORDS: [&str; 22] = [
@@ -12,15 +11,8 @@ const SHELL_WORDS: [&str; 22] = [
 /// What ties commands together in a shell.
 const SHELL_SIGNS: [&str; 8] = ["&&", "||", ";", "|", ">", "<", "&", "$("];
 
-/// The likeliest remedy, to be added to a sentence; nothing where there is none to be known.
-pub fn remedy(kind: StartFailureKind, program: &str, arguments: &[String]) -> String {
-    match kind {
-        StartFailureKind::NotFound => format!("; {}", for_missing(program, arguments)),
-        StartFailureKind::NotExecutable | StartFailureKind::Passing => String::new(),
-    }
-}
-
-fn for_missing(program: &str, arguments: &[String]) -> String {
+/// The likeliest remedy.
+pub fn remedy(program: &str, arguments: &[String]) -> String {
     let line = [program].into_iter().chain(arguments.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
     let line = Escaped(&line);
     let first = program.split_whitespace().next().unwrap_or_default();
@@ -31,10 +23,12 @@ fn for_missing(program: &str, arguments: &[String]) -> String {
         format!("to set a variable for the command, put env before it: env {line}")
     } else if first != program {
         format!("it is a whole command line in one word: leave out the quotes around it, as in supervisor -- {line}")
+    } else if program.is_empty() {
+        "the command is an empty word: a variable in its place may not be set".to_owned()
     } else if program.contains('/') {
-        "give the path of a program".to_owned()
+        "there is no such file, or the interpreter of that script is not there".to_owned()
     } else {
-        "it is in none of the folders of PATH: give its path".to_owned()
+        "it is in none of the folders of PATH, or its interpreter is not there; give its path".to_owned()
     }
 }
 
@@ -53,7 +47,7 @@ mod tests {
 
     #[test]
     fn the_likeliest_remedy_is_named() {
-        let table: [(&[&str], &str); 10] = [
+        let table: [(&[&str], &str); 11] = [
             (&["sleep 10"], "leave out the quotes around it, as in supervisor -- sleep 10"),
             (&["FOO=1", "server"], "env FOO=1 server"),
             (&["FOO=1 server"], "env FOO=1 server"),
@@ -61,15 +55,15 @@ mod tests {
             (&["cd x && y"], "sh -c 'cd x && y'"),
             (&["server | logger"], "sh -c 'server | logger'"),
             (&["ulimit", "-n", "5"], "sh -c"),
-            (&["/opt/server"], "give the path of a program"),
+            (&["/opt/server"], "no such file, or the interpreter"),
             (&["serverr"], "none of the folders of PATH"),
-            (&["a/b=c"], "give the path"),
+            (&["a/b=c"], "no such file"),
+            (&[""], "an empty word"),
         ];
         for (command, expected) in table {
             let arguments: Vec<_> = command[1..].iter().map(|word| (*word).to_owned()).collect();
-            let words = remedy(StartFailureKind::NotFound, command[0], &arguments);
+            let words = remedy(command[0], &arguments);
             assert!(words.contains(expected), "{command:?}: {words}");
         }
-        assert_eq!(remedy(StartFailureKind::Passing, "cd", &[]), "");
     }
 }

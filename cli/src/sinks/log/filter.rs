@@ -28,7 +28,11 @@ pub fn choose(variable: Option<String>, verbosity: Verbosity) -> Result<String, 
     match env_filter::Builder::new().try_parse(&filter) {
         Ok(_) if is_about_us(&filter) => Ok(filter),
         Ok(_) => Ok(own.to_owned()),
-        Err(error) => Err(Refusal { error: error.to_string(), instead: own.to_owned() }),
+        Err(error) => {
+            let error = error.to_string();
+            let error = error.trim_start_matches("error parsing logger filter: ").to_owned();
+            Err(Refusal { error, instead: own.to_owned() })
+        }
     }
 }
 

@@ -3,11 +3,12 @@
 
 use super::output::Destination;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, fstatfs, openat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use std::io::{self, Stderr as Shared};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use supervisor_backend_unix::is_local_file;
 
 /// Lines that wait for a slow reader.
 const ROOM: usize = 512;
@@ -34,7 +35,7 @@ impl Stderr {
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Fifo | FileType::CharacterDevice => reopen().map_or(Stderr::Other(shared), Stderr::Reopened),
             FileType::Socket => Stderr::Socket(shared),
-            FileType::RegularFile if is_local(&shared) => Stderr::LocalFile(shared),
+            FileType::RegularFile if is_local_file(&shared) => Stderr::LocalFile(shared),
             FileType::RegularFile => Stderr::DistantFile(shared),
             _ => Stderr::Other(shared),
         }
@@ -103,21 +104,6 @@ impl Destination for Stderr {
 fn reopen() -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     openat(CWD, c"/proc/self/fd/2", flags, Mode::empty())
-}
-
-/// Whether the file system is one that answers for itself: statfs(2).
-fn is_local(file: impl AsFd) -> bool {
-    const BTRFS: u32 = 0x9123_683e;
-    const EXT: u32 = 0xef53;
-    const F2FS: u32 = 0xf2f5_2010;
-    const OVERLAY: u32 = 0x794c_7630;
-    const RAMFS: u32 = 0x8584_58f6;
-    const TMPFS: u32 = 0x0102_1994;
-    const XFS: u32 = 0x5846_5342;
-    const ZFS: u32 = 0x2fc1_2fc1;
-    // The field is wider on some machines than the number.
-    fstatfs(file)
-        .is_ok_and(|found| [BTRFS, EXT, F2FS, OVERLAY, RAMFS, TMPFS, XFS, ZFS].contains(&(found.f_type as u32)))
 }
 
 /// Whether standard error goes to the journal: `JOURNAL_STREAM` of systemd.exec(5).
