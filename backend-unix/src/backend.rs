@@ -47,6 +47,7 @@ pub struct UnixBackend {
     tree: Tree,
     children: Children,
     notify: Option<Notify>,
+    status: notify::Status,
     hooks: Option<HookRunner>,
     probe: Option<ProbeRunner>,
     terminal: Terminal,
@@ -101,6 +102,7 @@ impl UnixBackend {
             children: Children::new(tree.proc()),
             tree,
             notify,
+            status: notify::Status::default(),
             hooks: config.hook.map(|hook| HookRunner::new(&hook.command, hook.calls)).transpose()?,
             probe: config.probe.map(ProbeRunner::new).transpose()?,
             terminal: Terminal::Kept,
@@ -137,7 +139,7 @@ impl UnixBackend {
     }
 
     /// Everything that can wake the loop.
-    fn sources(&self) -> [Source<'_>; 10] {
+    fn sources(&self) -> [Source<'_>; 11] {
         let probe = self.probe.as_ref().map_or([Source::NONE; 2], ProbeRunner::sources);
         let notify = self.notify.as_ref().map_or(Source::NONE, |notify| self.run.source_of_messages(notify));
         [
@@ -148,6 +150,7 @@ impl UnixBackend {
             probe[0],
             probe[1],
             notify,
+            self.status.source(),
             Source { due: self.tick.as_ref().map(|tick| tick.due), descriptor: None },
             Source { due: self.terminal.due(), descriptor: None },
             Source { due: self.children.due(), descriptor: None },
@@ -184,6 +187,8 @@ impl UnixBackend {
         if self.children.due().is_some_and(|due| now >= due) {
             self.clear_adopted();
         }
+        let notices = self.status.poll(now);
+        self.tell_all(notices);
         let notices = self.hooks.as_mut().map(|hooks| hooks.poll(now, &self.signals));
         self.tell_all(notices.unwrap_or_default());
         let finding = self.probe.as_mut().and_then(|probe| probe.poll(now, &self.signals));
@@ -249,7 +254,10 @@ impl UnixBackend {
                     }
                     self.queue.push_back(Incoming::Event(Event::Message { run, message }));
                 }
-                notify::Message::Status(text) => self.tell(UnixNotice::Status { text }),
+                notify::Message::Status(text) => {
+                    let notices = self.status.take(text, SystemClock::now());
+                    self.tell_all(notices);
+                }
             }
         }
     }

@@ -3,7 +3,9 @@
 mod folder;
 mod message;
 mod socket;
+mod status;
 
 pub(crate) use folder::Address;
 pub(crate) use message::Message;
 pub(crate) use socket::{AT_A_TIME, LAST_MESSAGES, Notify, Sender};
+pub(crate) use status::Status;

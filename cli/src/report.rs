@@ -2,6 +2,7 @@
 
 pub mod display;
 mod record;
+mod repeats;
 mod run;
 mod sentences;
 mod status;
@@ -14,6 +15,7 @@ pub use status::{Change, State, Status};
 
 use crate::options::Settings;
 use record::Beside;
+use repeats::Repeats;
 use run::{Condition, KnownRun};
 use sentences::Sentences;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -85,6 +87,7 @@ pub struct Reporter {
     sentences: Sentences,
     run: KnownRun,
     standing: Standing,
+    repeats: Repeats,
     sinks: Vec<Box<dyn Sink>>,
     troubles: Receiver<Record>,
 }
@@ -95,6 +98,7 @@ impl Reporter {
             sentences: Sentences::new(settings),
             run: KnownRun::default(),
             standing: Standing::FIRST,
+            repeats: Repeats::default(),
             sinks,
             troubles,
         }
@@ -147,6 +151,13 @@ impl Report<UnixNotice> for &mut Reporter {
     fn notice(&mut self, at: Instant, notice: Notice, supervisor: &Supervisor) {
         self.standing = Standing::of(at, supervisor);
         self.run.take(&notice, at);
+        let passed_over = match self.repeats.take(&notice, at) {
+            repeats::Verdict::PassedOver => return,
+            repeats::Verdict::Told { passed_over } => passed_over,
+        };
+        if passed_over > 0 {
+            self.tell(Content::Backend(UnixNotice::MessagesSummed { messages: passed_over }));
+        }
         self.tell(Content::Machine { notice, beside: Beside::of(&notice, self.run.condition) });
         if let Notice::BackingOff { delay, .. } = notice
             && delay > LONG_DELAY

@@ -190,6 +190,8 @@ impl UnixBackend {
     fn main_ended(&mut self, status: ExitStatus, leftovers: Leftovers) {
         // The last words come before the end.
         self.take_messages(LAST_MESSAGES);
+        let last_status = self.status.end(self.now());
+        self.tell_all(last_status);
         self.probe.iter_mut().for_each(ProbeRunner::end);
         match std::mem::replace(&mut self.run, Run::Idle) {
             Run::Alive { run, keeper, main, conduct, .. } => {

@@ -28,8 +28,19 @@ pub(crate) fn kill_child(child: i32) {
     let _ = Signal::KILL.send(child);
 }
 
+/// Whether `/proc` numbers processes as we do: it may be that of another PID namespace.
+fn proc_is_ours() -> bool {
+    let mut own = [0; 16];
+    let Ok((shown, _)) = rustix::fs::readlinkat_raw(rustix::fs::CWD, c"/proc/self", &mut own[..]) else { return false };
+    let number = shown.iter().fold(0, |number, digit| number * 10 + i32::from(digit.wrapping_sub(b'0')));
+    number == rustix::process::getpid().as_raw_nonzero().get()
+}
+
 /// Reads the list piece by piece: it may be long.
 fn list_children(visit: &mut impl FnMut(i32)) -> rustix::io::Result<()> {
+    if !proc_is_ours() {
+        return Err(rustix::io::Errno::NOENT);
+    }
     let list = open(CHILDREN, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let mut piece = [0; 4096];
     let mut number = 0;
