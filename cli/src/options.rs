@@ -59,7 +59,7 @@ struct Options {
     #[arg(long, action = ArgAction::SetTrue, value_parser = OsStringValueParser::new().try_map(values::switch), help_heading = HEALTH)]
     notify: bool,
 
-    /// Run again and again beside the command; each success is a heartbeat
+    /// Run again and again beside the command, whose pid it finds in SUPERVISED_PID; each success is a heartbeat
     #[arg(long, value_name = "COMMAND_LINE", help_heading = HEALTH)]
     probe: Option<OsString>,
 

@@ -24,6 +24,8 @@ pub struct Sentences {
     arguments: Vec<String>,
     /// Where it is looked at.
     heartbeat_file: Option<String>,
+    /// Whether a probe runs beside the command.
+    has_probe: bool,
     policy: Policy,
     stop_signal: Signal,
     hang_signal: Signal,
@@ -38,6 +40,7 @@ impl Sentences {
             program: text(&command.program),
             arguments: command.arguments.iter().map(text).collect(),
             heartbeat_file: heartbeat_file.map(|path| Escaped(&path.display().to_string()).to_string()),
+            has_probe: settings.backend.probe.is_some(),
             policy: settings.policy.clone(),
             stop_signal: settings.backend.stop_signal,
             hang_signal: settings.backend.hang_signal,

@@ -62,7 +62,9 @@ impl Sentences {
             UnixNotice::Autopsy { processes, rest, frozen } => {
                 (Level::Warn, autopsy(processes, rest.as_ref(), *frozen))
             }
-            UnixNotice::HeartbeatMissing { file, found } => (Level::Warn, format!("{run}: {}", missing(file, found))),
+            UnixNotice::HeartbeatMissing { file, found } => {
+                (Level::Warn, format!("{run}: {}", self.missing(file, found)))
+            }
             UnixNotice::HeartbeatLate { interval } => {
                 (Level::Warn, format!("{run}: {}", self.late(Seconds(*interval))))
             }
@@ -76,6 +78,16 @@ impl Sentences {
             UnixNotice::Trouble(trouble) => (Level::Warn, self.trouble(trouble)),
             UnixNotice::Tick {} => (Level::Trace, String::new()),
         }
+    }
+
+    fn missing(&self, file: &Path, found: &HeartbeatFound) -> String {
+        let found = found_instead(file, found);
+        if self.has_probe {
+            return format!("no heartbeat came: no probe succeeded, and {found}; find out why the probe fails");
+        }
+        let remedy = "have the command touch the file that HEARTBEAT_FILE names, name the one that it touches with \
+                      --heartbeat-file, or turn hang detection off with --no-heartbeat";
+        format!("no heartbeat came: {found}; {remedy}")
     }
 
     fn late(&self, interval: Seconds) -> String {
@@ -114,18 +126,15 @@ fn autopsy(processes: &[ProcessSnapshot], rest: Option<&Rest>, frozen: bool) -> 
     frozen.into_iter().chain(processes).chain(rest).collect::<Vec<_>>().join("\n")
 }
 
-fn missing(file: &Path, found: &HeartbeatFound) -> String {
+fn found_instead(file: &Path, found: &HeartbeatFound) -> String {
     let file = file.display().to_string();
     let file = Escaped(&file);
-    let found = match found {
+    match found {
         HeartbeatFound::NoFolder => format!("the folder of the heartbeat file {file} is not there"),
         HeartbeatFound::NoFile => format!("there is no heartbeat file {file}"),
         HeartbeatFound::OldFile => format!("the heartbeat file {file} is older than this run"),
         HeartbeatFound::Unreadable { error } => format!("the heartbeat file {file} cannot be looked at: {error}"),
-    };
-    let remedy = "have the command touch the file that HEARTBEAT_FILE names, name the one that it touches with \
-                  --heartbeat-file, or turn hang detection off with --no-heartbeat";
-    format!("no heartbeat came: {found}; {remedy}")
+    }
 }
 
 fn probe_failed(outcome: &ProbeOutcome, last_words: &str) -> String {

@@ -21,7 +21,8 @@ impl Sentences {
             format!(", not counted in the first {} of a run", Seconds(initial_delay))
         };
         let file = self.heartbeat_file.as_ref().map(|file| format!(" of {file}")).unwrap_or_default();
-        format!("hung after {} of silence{file}{from}", Seconds(timeout))
+        let probe = if self.has_probe { " and of the probe" } else { "" };
+        format!("hung after {} of silence{file}{probe}{from}", Seconds(timeout))
     }
 
     fn leaving(&self) -> String {

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 fn settings(options: &[&str]) -> Settings {
     let line = [&["supervisor"], options, &["sleep", "10"]].concat();
-    match read(line.into_iter().map(OsString::from), []) {
+    match read(line.into_iter().map(OsString::from), std::env::vars_os()) {
         Ok(Request::Supervise(settings)) => *settings,
         Ok(_) => panic!("{options:?} supervises nothing"),
         Err(refusal) => panic!("{}", refusal.message),
@@ -82,4 +82,19 @@ fn the_policy_is_told_in_plain_words() {
         words.contains("no hang detection; ") && words.contains("at most 30 s, stretched by up to 25 %"),
         "{words}"
     );
+}
+
+#[test]
+fn a_missing_heartbeat_has_a_remedy_and_with_a_probe_another() {
+    let found = supervisor_backend_unix::HeartbeatFound::NoFile;
+    let notice = supervisor_backend_unix::UnixNotice::HeartbeatMissing { file: "/x".into(), found };
+    let words = |options: &[&str]| {
+        Sentences::new(&settings(options)).backend(&notice, &KnownRun::default(), &Standing::FIRST).1
+    };
+    let plain = words(&[]);
+    for remedy in ["no heartbeat file /x", "HEARTBEAT_FILE", "--heartbeat-file", "--no-heartbeat"] {
+        assert!(plain.contains(remedy), "{plain}");
+    }
+    let probed = words(&["--probe", "true"]);
+    assert!(probed.contains("no probe succeeded, and there is no heartbeat file /x; find out why"), "{probed}");
 }
