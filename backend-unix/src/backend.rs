@@ -119,6 +119,7 @@ impl UnixBackend {
     /// at once. `report` is told what they meet.
     pub fn finish(&mut self, patience: Duration, mut report: impl FnMut(UnixNotice)) {
         let until = self.now() + patience;
+        self.hooks.iter_mut().for_each(HookRunner::hurry);
         loop {
             self.poll_due();
             let is_idle = self.hooks.as_mut().is_none_or(HookRunner::is_idle);
@@ -243,8 +244,8 @@ impl UnixBackend {
 
     fn take_messages(&mut self, most: usize) {
         let Some(notify) = &mut self.notify else { return };
-        let Some((run, messages)) = self.run.take_messages(notify, most, &self.tree) else { return };
-        let (messages, notice) = messages;
+        let Some((run, taken)) = self.run.take_messages(notify, most, &self.tree) else { return };
+        let notify::Taken { messages, notice } = taken;
         self.queue.extend(notice.map(Incoming::Notice));
         for message in messages {
             match message {

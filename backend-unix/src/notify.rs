@@ -7,5 +7,5 @@ mod status;
 
 pub(crate) use folder::Address;
 pub(crate) use message::Message;
-pub(crate) use socket::{AT_A_TIME, LAST_MESSAGES, Notify, Sender};
+pub(crate) use socket::{AT_A_TIME, LAST_MESSAGES, Notify, Sender, Taken};
 pub(crate) use status::Status;

@@ -5,7 +5,7 @@ use crate::keeper::Keeper;
 use crate::keeper::exec::failure;
 use crate::keeper::protocol::{Leftovers, Report};
 use crate::notice::UnixNotice;
-use crate::notify::{LAST_MESSAGES, Message, Notify, Sender};
+use crate::notify::{LAST_MESSAGES, Notify, Sender, Taken};
 use crate::probe::ProbeRunner;
 use crate::signals::Signal;
 use crate::source::Source;
@@ -126,7 +126,7 @@ impl Run {
         notify: &mut Notify,
         most: usize,
         tree: &Tree,
-    ) -> Option<(RunId, (Vec<Message>, Option<UnixNotice>))> {
+    ) -> Option<(RunId, Taken)> {
         let (run, main) = match self {
             Run::Starting { .. } => return None,
             Run::Idle => {

@@ -31,8 +31,8 @@ pub(crate) fn kill_child(child: i32) {
 /// Whether `/proc` numbers processes as we do: it may be that of another PID namespace.
 fn proc_is_ours() -> bool {
     let mut own = [0; 16];
-    let Ok((shown, _)) = rustix::fs::readlinkat_raw(rustix::fs::CWD, c"/proc/self", &mut own[..]) else { return false };
-    let number = shown.iter().fold(0, |number, digit| number * 10 + i32::from(digit.wrapping_sub(b'0')));
+    let Ok(length) = rustix::fs::readlinkat_raw(rustix::fs::CWD, c"/proc/self", &mut own[..]) else { return false };
+    let number = own[..length].iter().fold(0, |number, digit| number * 10 + i32::from(digit.wrapping_sub(b'0')));
     number == rustix::process::getpid().as_raw_nonzero().get()
 }
 

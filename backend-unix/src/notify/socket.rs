@@ -37,6 +37,12 @@ pub(crate) enum Sender {
     Stranger,
 }
 
+/// Messages of the command, and a notice of one that was refused.
+pub(crate) struct Taken {
+    pub messages: Vec<Message>,
+    pub notice: Option<UnixNotice>,
+}
+
 /// One datagram.
 struct Datagram {
     /// In our PID namespace; 0 if it is in none of ours.
@@ -67,7 +73,7 @@ impl Notify {
 
     /// Takes at most so many datagrams; `sender` says what is known of the process of a number. Those that are refused
     /// are told of once.
-    pub fn take(&mut self, most: usize, sender: impl Fn(i32) -> Sender) -> (Vec<Message>, Option<UnixNotice>) {
+    pub fn take(&mut self, most: usize, sender: impl Fn(i32) -> Sender) -> Taken {
         let mut taken = Vec::new();
         let mut notice = None;
         for _ in 0..most {
@@ -88,7 +94,7 @@ impl Notify {
                 notice = Some(UnixNotice::Trouble(Trouble::MessageRefused { error: io::Error::other(why) }));
             }
         }
-        (taken, notice)
+        Taken { messages: taken, notice }
     }
 
     /// Forgets what was said by a run that is over.
