@@ -3,7 +3,7 @@
 use divan::{AllocProfiler, Bencher, black_box};
 use std::time::Duration;
 use supervisor_core::sim::{Service, SimBackend};
-use supervisor_core::{Event, ExitStatus, Instant, Notice, Observation, Policy, RunId, Supervisor};
+use supervisor_core::{Event, ExitStatus, Instant, Message, Notice, Observation, OnHang, Policy, RunId, Supervisor};
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
@@ -18,9 +18,14 @@ fn at(seconds: u64) -> Instant {
     Instant::from_origin(Duration::from_secs(seconds))
 }
 
+/// A hang signal with a time of its own.
+fn dumping() -> Policy {
+    Policy { on_hang: OnHang::Signal { grace_period: Duration::from_secs(3) }, ..Policy::default() }
+}
+
 /// A machine to which this has happened.
-fn after(events: &[(u64, Event)]) -> Supervisor {
-    let (mut machine, _) = Supervisor::start(Policy::default());
+fn after(policy: Policy, events: &[(u64, Event)]) -> Supervisor {
+    let (mut machine, _) = Supervisor::start(policy);
     for (seconds, event) in events {
         let _ = machine.handle_event(*event, at(*seconds));
     }
@@ -32,7 +37,11 @@ const EXITED: (u64, Event) = (1, Event::Exited { run: RUN, status: ExitStatus::C
 
 /// The same event again and again, each time in the same state.
 fn event(bencher: Bencher, history: &[(u64, Event)], seconds: u64, event: Event) {
-    let machine = after(history);
+    event_under(bencher, Policy::default(), history, seconds, event);
+}
+
+fn event_under(bencher: Bencher, policy: Policy, history: &[(u64, Event)], seconds: u64, event: Event) {
+    let machine = after(policy, history);
     bencher
         .with_inputs(|| machine.clone())
         .bench_local_refs(|machine| machine.handle_event(black_box(event), at(seconds)));
@@ -45,19 +54,19 @@ fn starting_started(bencher: Bencher) {
 
 #[divan::bench]
 fn running_deadline(bencher: Bencher) {
-    event(bencher, &[STARTED], 20, Event::Elapsed);
+    event(bencher, &[STARTED], 20, Event::Timeout);
 }
 
 #[divan::bench]
 fn looking_heartbeat(bencher: Bencher) {
     let observation = Observation::Changed { at: at(15) };
-    event(bencher, &[STARTED, (20, Event::Elapsed)], 20, Event::Observed { run: RUN, observation });
+    event(bencher, &[STARTED, (20, Event::Timeout)], 20, Event::Observed { run: RUN, observation });
 }
 
 #[divan::bench]
 fn looking_hang(bencher: Bencher) {
     let observation = Observation::Unchanged;
-    event(bencher, &[STARTED, (20, Event::Elapsed)], 20, Event::Observed { run: RUN, observation });
+    event(bencher, &[STARTED, (20, Event::Timeout)], 20, Event::Observed { run: RUN, observation });
 }
 
 #[divan::bench]
@@ -66,23 +75,34 @@ fn running_exit(bencher: Bencher) {
 }
 
 #[divan::bench]
-fn ending_gone(bencher: Bencher) {
-    event(bencher, &[STARTED, EXITED], 1, Event::Gone { run: RUN });
+fn ending_cleared(bencher: Bencher) {
+    event(bencher, &[STARTED, EXITED], 1, Event::Cleared { run: RUN });
 }
 
 #[divan::bench]
 fn ending_kill(bencher: Bencher) {
-    event(bencher, &[STARTED, EXITED], 6, Event::Elapsed);
+    event(bencher, &[STARTED, EXITED], 6, Event::Timeout);
 }
 
 #[divan::bench]
 fn backing_off_restart(bencher: Bencher) {
-    event(bencher, &[STARTED, EXITED, (1, Event::Gone { run: RUN })], 2, Event::Elapsed);
+    event(bencher, &[STARTED, EXITED, (1, Event::Cleared { run: RUN })], 2, Event::Timeout);
 }
 
 #[divan::bench]
 fn running_stop(bencher: Bencher) {
     event(bencher, &[STARTED], 1, Event::Stop);
+}
+
+#[divan::bench]
+fn running_restart(bencher: Bencher) {
+    event(bencher, &[STARTED], 1, Event::Restart);
+}
+
+#[divan::bench]
+fn hang_signalled_stop(bencher: Bencher) {
+    let hang = Event::Message { run: RUN, message: Message::Hang };
+    event_under(bencher, dumping(), &[STARTED, (1, hang)], 4, Event::Timeout);
 }
 
 /// The whole loop: a day in the life of a service.

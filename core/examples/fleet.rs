@@ -75,7 +75,7 @@ impl Fleet {
         }
         // A deadline that has moved by then is a wake-up too many, which the machine does not mind.
         if let Some(due) = self.members[member].poll_timeout() {
-            self.agenda.add(due, member, Event::Elapsed);
+            self.agenda.add(due, member, Event::Timeout);
         }
     }
 
@@ -91,7 +91,7 @@ impl Fleet {
         };
         self.agenda.add(now, member, Event::Started { run, pid: 1 });
         self.agenda.add(lives_until, member, Event::Exited { run, status });
-        self.agenda.add(lives_until, member, Event::Gone { run });
+        self.agenda.add(lives_until, member, Event::Cleared { run });
     }
 }
 

@@ -6,8 +6,8 @@
 use std::process::Stdio;
 use std::time::Duration;
 use supervisor_core::{
-    Action, Backoff, Event, ExitStatus, Instant, Limit, Outcome, Policy, RunId, Signal, StartFailure, StartFailureKind,
-    Supervisor, Watchdog,
+    Action, Backoff, Event, ExitStatus, Instant, Limit, Outcome, Policy, Purpose, RunId, StartFailure,
+    StartFailureKind, Supervisor, Watchdog,
 };
 use tokio::process::{Child, Command};
 use tokio::time::{Instant as Clock, sleep_until};
@@ -59,7 +59,7 @@ async fn supervise(policy: Policy, command: impl Fn(u32) -> Command) -> Outcome 
                     }
                 },
                 // tokio can kill, and asks no more politely than that.
-                Action::Signal { signal: Signal::Stop | Signal::Hang | Signal::Kill, .. } => {
+                Action::Signal { purpose: Purpose::Stop | Purpose::Hang | Purpose::Kill, .. } => {
                     if let Run::Alive(_, child) = &mut child {
                         // It may have ended just now, and that is told in its time.
                         let _ = child.start_kill();
@@ -96,10 +96,10 @@ async fn next(child: &mut Run, due: Option<Clock>, facts: &mut std::collections:
         }
     };
     tokio::select! {
-        () = deadline => Event::Elapsed,
+        () = deadline => Event::Timeout,
         (run, status) = ended => {
             *child = Run::None;
-            facts.push_back(Event::Gone { run });
+            facts.push_back(Event::Cleared { run });
             let code = status.ok().and_then(|status| status.code()).and_then(|code| u8::try_from(code).ok());
             Event::Exited { run, status: code.map_or(ExitStatus::Signal(9), ExitStatus::Code) }
         }

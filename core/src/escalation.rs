@@ -1,6 +1,7 @@
 //! How a run is brought to its end: why, and how far the escalation has come.
 
 use crate::{Ending, ExitStatus, Instant, Purpose};
+use core::time::Duration;
 
 /// Why a run ends. It only grows: a stop outranks a restart, a restart a hang, and a hang an exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,21 +25,9 @@ pub enum Main {
     Killed,
 }
 
-impl Main {
-    /// Its process id; 0 where it does not live.
-    pub(crate) fn pid(self) -> u32 {
-        match self {
-            Main::Alive(pid) => pid,
-            Main::Unborn | Main::Left | Main::Killed => 0,
-        }
-    }
-}
-
 /// The steps that lead to the end of a run. One escalation serves hangs, stops, restarts and leftovers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Escalation {
-    /// Got the hang signal; asked to leave at this moment.
-    HangSignal { stop_at: Instant },
     /// Asked to leave; killed at this moment.
     Stop { kill_at: Instant },
     /// Killed since then; once more at `again_at`, should anything survive.
@@ -61,13 +50,20 @@ impl Reason {
             Reason::Stop { since, .. } => Reason::Stop { main, since },
         }
     }
+
+    /// Whether it has been a stop for at least so long.
+    pub fn is_stop_since(self, now: Instant, at_least: Duration) -> bool {
+        match self {
+            Reason::Stop { since, .. } => now - since >= at_least,
+            Reason::Exit(_) | Reason::Hang(_) | Reason::Restart(_) => false,
+        }
+    }
 }
 
 impl Escalation {
     /// The moment of its next step.
     pub fn due(self) -> Instant {
         match self {
-            Escalation::HangSignal { stop_at } => stop_at,
             Escalation::Stop { kill_at } => kill_at,
             Escalation::Kill { again_at, .. } => again_at,
         }
@@ -78,15 +74,13 @@ impl Escalation {
     pub fn effect(self, status: ExitStatus) -> (Main, Ending) {
         match self {
             Escalation::Kill { .. } if status == ExitStatus::KILLED => (Main::Killed, Ending::Killed),
-            Escalation::HangSignal { .. } | Escalation::Stop { .. } | Escalation::Kill { .. } => {
-                (Main::Left, Ending::Asked)
-            }
+            Escalation::Stop { .. } | Escalation::Kill { .. } => (Main::Left, Ending::Asked),
         }
     }
 
     pub fn purpose_for_leftovers(self) -> Purpose {
         match self {
-            Escalation::HangSignal { .. } | Escalation::Stop { .. } => Purpose::Stop,
+            Escalation::Stop { .. } => Purpose::Stop,
             Escalation::Kill { .. } => Purpose::Kill,
         }
     }

@@ -61,7 +61,7 @@ pub enum OnHang {
     Stop,
     /// The hang signal, so that it can say what it was doing (a stack dump, a core dump).
     Signal {
-        /// For so long, before it is asked to leave.
+        /// For so long, before it is asked to leave. Nothing that the command tells lengthens that.
         grace_period: Duration,
     },
 }

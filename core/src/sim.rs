@@ -9,7 +9,7 @@ mod ledger;
 mod service;
 
 pub use backend::SimBackend;
-pub use ledger::{Ledger, Period, Phase};
+pub use ledger::{Activity, Ledger, Period};
 pub use service::Service;
 
 use crate::{ExitStatus, StartFailure};
@@ -32,6 +32,8 @@ pub struct Behaviour {
     pub exit: Option<(Duration, ExitStatus)>,
     /// What it does when it is asked to leave. It then exits with code 0.
     pub when_asked: Reaction,
+    /// What it does on a hang signal that comes before that; none where there is no such signal.
+    pub on_hang_signal: Option<Reaction>,
     /// What a process does that it leaves behind, if it leaves one.
     pub leftover: Option<Reaction>,
 }
@@ -46,8 +48,14 @@ impl Behaviour {
         look_takes: Duration::ZERO,
         exit: None,
         when_asked: Reaction::LeavesAfter(Duration::ZERO),
+        on_hang_signal: None,
         leftover: None,
     };
+
+    /// The same, but what keeps the run together is killed after so long, and SIGKILL takes all of the run with it.
+    pub fn with_keeper_lost(self, after: Duration) -> Behaviour {
+        Behaviour { exit: Some((after, ExitStatus::KILLED)), leftover: None, ..self }
+    }
 }
 
 /// Heartbeats: none at the start, then one `every` so often, up to and including `until`.

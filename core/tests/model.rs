@@ -11,8 +11,8 @@ use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state
 use std::fmt;
 use std::time::Duration;
 use supervisor_core::{
-    Action, Backoff, End, Event, ExitStatus, GiveUp, Instant, Jitter, Limit, Message, Observation, Outcome, Policy,
-    Restart, RunId, Signal, StartFailure, StartFailureKind, Supervisor, Watchdog,
+    Action, Backoff, End, Event, ExitStatus, GiveUp, Instant, Jitter, Limit, Message, Observation, OnHang, Outcome,
+    Policy, Purpose, Restart, RunId, StartFailure, StartFailureKind, Supervisor, Watchdog,
 };
 
 /// A fact and its place in history.
@@ -24,12 +24,20 @@ struct Fact {
 }
 
 impl Fact {
-    fn is_request(&self) -> bool {
+    fn is_stop(&self) -> bool {
         matches!(self.event, Event::Stop | Event::Interrupt)
     }
 
+    fn is_restart(&self) -> bool {
+        self.event == Event::Restart
+    }
+
+    fn is_request(&self) -> bool {
+        self.is_stop() || self.is_restart()
+    }
+
     fn wakes_at(&self, due: Instant) -> bool {
-        self.event == Event::Elapsed && self.at >= due
+        self.event == Event::Timeout && self.at >= due
     }
 }
 
@@ -72,7 +80,7 @@ impl History {
             orders.push((begin, Action::Start { run, restarts }));
             let mut facts = self.facts_about(run, from);
             let over =
-                facts.iter().position(|fact| matches!(fact.event, Event::Gone { .. } | Event::StartFailed { .. }));
+                facts.iter().position(|fact| matches!(fact.event, Event::Cleared { .. } | Event::StartFailed { .. }));
             let later = facts.split_off(over.map_or(facts.len(), |over| over + 1));
             let life = Life { policy: &self.policy, run, facts };
             let told = life.orders();
@@ -85,12 +93,19 @@ impl History {
             if let Some(outcome) = life.outcome(restarts) {
                 return story(None, Some(outcome), Scene::Nothing);
             }
+            if life.restart().is_some() {
+                (begin, from) = (over.at, over.place + 1);
+                continue;
+            }
             let until = over.at + self.delay(restarts);
             let next = later.iter().find(|fact| fact.is_request() || fact.wakes_at(until));
             match next {
                 None => return story(Some(until), None, Scene::Nothing),
-                Some(fact) if fact.is_request() => return story(None, Some(Outcome::Stopped), Scene::Nothing),
-                Some(fact) => (begin, from, restarts) = (fact.at, fact.place + 1, restarts + 1),
+                Some(fact) if fact.is_stop() => return story(None, Some(Outcome::Stopped), Scene::Nothing),
+                Some(fact) => {
+                    (begin, from) = (fact.at, fact.place + 1);
+                    restarts += u32::from(!fact.is_restart());
+                }
             }
         }
         unreachable!("every history has an end")
@@ -145,11 +160,20 @@ impl Life<'_> {
     }
 
     fn over(&self) -> Option<Fact> {
-        self.first(|fact| matches!(fact.event, Event::Gone { .. } | Event::StartFailed { .. }))
+        self.first(|fact| matches!(fact.event, Event::Cleared { .. } | Event::StartFailed { .. }))
     }
 
+    /// The first request of either kind.
     fn request(&self) -> Option<Fact> {
         self.first(Fact::is_request)
+    }
+
+    fn stop(&self) -> Option<Fact> {
+        self.first(Fact::is_stop)
+    }
+
+    fn restart(&self) -> Option<Fact> {
+        self.first(Fact::is_restart)
     }
 
     /// Until the run was asked to leave or left: what the command told, and when.
@@ -157,13 +181,13 @@ impl Life<'_> {
         let begin = self.started().map_or(usize::MAX, |started| started.place);
         let facts = self.facts.iter().filter(move |fact| (begin..end).contains(&fact.place));
         facts.filter_map(|fact| match fact.event {
-            Event::Told { message, .. } => Some((*fact, message)),
+            Event::Message { message, .. } => Some((*fact, message)),
             _ => None,
         })
     }
 
     fn tells_streak_over(&self) -> bool {
-        let end = self.asked().map_or(usize::MAX, |(asked, _)| asked.place);
+        let end = self.doomed().map_or(usize::MAX, |(doomed, _)| doomed.place);
         self.told(end).any(|(_, message)| message == Message::StreakOver)
     }
 
@@ -221,11 +245,11 @@ impl Life<'_> {
             let told = |place| self.told(place).collect::<Vec<_>>();
             let (due, is_forgiven) = self.due(&told(fact.place), &signs, forgiven);
             match fact.event {
-                Event::Told { message: Message::Hang, .. } => {
+                Event::Message { message: Message::Hang, .. } => {
                     watching.now = Patience::Over(*fact);
                     return Some(watching);
                 }
-                Event::Told { message: Message::Heartbeat, .. } => {
+                Event::Message { message: Message::Heartbeat, .. } => {
                     watching.last_sign = watching.last_sign.max(fact.at);
                     signs.push((fact.place, watching.last_sign));
                 }
@@ -287,24 +311,46 @@ impl Life<'_> {
     }
 
     /// The fact that makes the run end, and the signal that follows from it.
-    fn asked(&self) -> Option<(Fact, Signal)> {
-        let hang = self.hang().map(|fact| (fact, Signal::Hang));
-        let request = self.request().map(|fact| (fact, Signal::Stop));
-        let exit = self.exit().map(|(fact, _)| (fact, Signal::Stop));
+    fn doomed(&self) -> Option<(Fact, Purpose)> {
+        let hang = self.hang().map(|fact| (fact, Purpose::Hang));
+        let request = self.request().map(|fact| (fact, Purpose::Stop));
+        let exit = self.exit().map(|(fact, _)| (fact, Purpose::Stop));
         [hang, request, exit].into_iter().flatten().min_by_key(|(fact, _)| fact.place)
+    }
+
+    /// The end of the time that a hung command has for the hang signal, if it had any.
+    fn dump_due(&self) -> Option<Instant> {
+        match (self.doomed()?, self.policy.on_hang) {
+            ((hang, Purpose::Hang), OnHang::Signal { grace_period }) => Some(hang.at + grace_period),
+            ((_, Purpose::Hang | Purpose::Stop | Purpose::Kill), OnHang::Stop | OnHang::Signal { .. }) => None,
+        }
+    }
+
+    /// The fact at which the grace period begins. After a hang signal with a time of its own, that is the first thing
+    /// that ends it: its end, an exit, a request.
+    fn asked(&self) -> Option<Fact> {
+        let (doomed, _) = self.doomed()?;
+        let Some(due) = self.dump_due() else { return Some(doomed) };
+        self.first(|fact| {
+            let exits = matches!(fact.event, Event::Exited { .. });
+            fact.place > doomed.place && (exits || fact.is_request() || fact.wakes_at(due))
+        })
     }
 
     /// The facts at which everything of the run is killed, and when it would be next.
     fn kills(&self) -> (Vec<Fact>, Option<Instant>) {
-        let Some((asked, _)) = self.asked() else { return (vec![], None) };
-        let request = self.request().map_or(usize::MAX, |request| request.place);
+        let Some(asked) = self.asked() else { return (vec![], None) };
+        let exit = self.exit().map_or(usize::MAX, |(exit, _)| exit.place);
         let mut due = asked.at + self.policy.grace_period;
         let mut kills = Vec::<Fact>::new();
         for fact in self.facts.iter().filter(|fact| fact.place > asked.place) {
-            if let (Event::Told { message: Message::Extension(by), .. }, true) = (fact.event, kills.is_empty()) {
+            if let (Event::Message { message: Message::Extension(by), .. }, true) = (fact.event, kills.is_empty())
+                && fact.place < exit
+            {
                 due = due.max(fact.at + by);
             }
-            let urgent = kills.is_empty() && fact.event == Event::Interrupt && fact.place > request;
+            let is_another = self.stop().is_some_and(|stop| fact.at - stop.at >= Duration::from_secs(1));
+            let urgent = kills.is_empty() && fact.event == Event::Interrupt && is_another;
             if urgent || fact.wakes_at(due) {
                 kills.push(*fact);
                 let pause = fact.at - kills[0].at;
@@ -318,15 +364,18 @@ impl Life<'_> {
         let run = self.run;
         let looks = self.watching().into_iter().flat_map(|watching| watching.looks);
         let mut orders: Vec<_> = looks.map(|fact| (fact, Action::Look { run })).collect();
-        orders.extend(self.asked().map(|(fact, signal)| (fact, Action::Signal { run, signal })));
+        let doomed = self.doomed();
+        orders.extend(doomed.map(|(fact, purpose)| (fact, Action::Signal { run, purpose })));
+        let ask_later = self.asked().filter(|asked| doomed.is_some_and(|(fact, _)| fact.place < asked.place));
+        orders.extend(ask_later.map(|fact| (fact, Action::Signal { run, purpose: Purpose::Stop })));
         let (kills, _) = self.kills();
-        orders.extend(kills.iter().map(|fact| (*fact, Action::Signal { run, signal: Signal::Kill })));
-        if let (Some((asked, _)), Some((exit, _))) = (self.asked(), self.exit())
+        orders.extend(kills.iter().map(|fact| (*fact, Action::Signal { run, purpose: Purpose::Kill })));
+        if let (Some(asked), Some((exit, _))) = (self.asked(), self.exit())
             && asked.place < exit.place
         {
             let killed = kills.first().is_some_and(|kill| kill.place < exit.place);
-            let signal = if killed { Signal::Kill } else { Signal::Stop };
-            orders.push((exit, Action::Signal { run, signal }));
+            let purpose = if killed { Purpose::Kill } else { Purpose::Stop };
+            orders.push((exit, Action::Signal { run, purpose }));
         }
         orders.sort_by_key(|(fact, _)| fact.place);
         orders
@@ -337,11 +386,15 @@ impl Life<'_> {
             Some(Patience::Until(due)) => Some(due),
             _ => None,
         };
-        if self.asked().is_some() { self.kills().1 } else { patience }
+        match (self.doomed(), self.asked()) {
+            (None, _) => patience,
+            (Some(_), None) => self.dump_due(),
+            (Some(_), Some(_)) => self.kills().1,
+        }
     }
 
     fn scene(&self) -> Scene {
-        match (self.started(), self.exit(), self.asked(), self.watching().map(|watching| watching.now)) {
+        match (self.started(), self.exit(), self.doomed(), self.watching().map(|watching| watching.now)) {
             (None, ..) => Scene::Starting,
             (_, Some(_), ..) => Scene::Left,
             (_, None, None, Some(Patience::Looking(since))) => Scene::Looked { since },
@@ -349,35 +402,41 @@ impl Life<'_> {
         }
     }
 
+    /// How long it was healthy, unless it was asked to leave before it had started.
     fn healthy(&self) -> Option<Duration> {
-        let started = self.started()?.at;
-        match (self.hang(), self.exit()) {
-            (Some(_), _) => Some(self.watching()?.last_sign - started),
-            (None, Some((exit, _))) => Some(exit.at - started),
-            (None, None) => None,
+        let started = self.started()?;
+        match self.doomed()? {
+            (_, Purpose::Hang) => Some(self.watching()?.last_sign - started.at),
+            (end, Purpose::Stop | Purpose::Kill) if end.place > started.place => Some(end.at - started.at),
+            (_, Purpose::Stop | Purpose::Kill) => None,
         }
     }
 
     /// The outcome of a run that is over, if no other follows.
     fn outcome(&self, restarts: u32) -> Option<Outcome> {
-        if self.request().is_some() {
+        if self.stop().is_some() {
             let killed = self.kills().0.first().copied().zip(self.exit());
-            let by_force = killed.is_some_and(|(kill, (exit, status))| {
-                kill.place < exit.place && matches!(status, ExitStatus::Signal(_))
-            });
+            let by_force =
+                killed.is_some_and(|(kill, (exit, status))| kill.place < exit.place && status == ExitStatus::KILLED);
             return Some(if by_force { Outcome::Killed } else { Outcome::Stopped });
+        }
+        let hopeless = match self.over()?.event {
+            Event::StartFailed { failure, .. } => self.run == RunId(1) && failure.kind != StartFailureKind::Passing,
+            _ => false,
+        };
+        if self.restart().is_some() && !hopeless {
+            return None;
         }
         let end = match (self.over()?.event, self.hang(), self.exit()) {
             (Event::StartFailed { failure, .. }, ..) => End::NotStarted(failure),
             (_, Some(_), _) => End::Hung,
             (_, None, exit) => End::Exited(exit?.1),
         };
-        let passing = |failure: StartFailure| failure.kind == StartFailureKind::Passing;
         let reason = match (end, self.policy.restart, self.policy.max_restarts) {
             (End::Exited(ExitStatus::Code(0)), Restart::Never | Restart::OnFailure, _) => {
                 return Some(Outcome::Finished);
             }
-            (End::NotStarted(failure), ..) if self.run == RunId(1) && !passing(failure) => GiveUp::CannotStart,
+            _ if hopeless => GiveUp::CannotStart,
             (_, Restart::Never, _) => GiveUp::NeverRestarts,
             (_, _, Limit::Times(most)) if restarts >= most => GiveUp::RestartsUsedUp,
             _ => return None,
@@ -400,7 +459,7 @@ impl fmt::Debug for Transition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line = match self {
             Transition::Fact(after, event) => format!("{after:?} later: {event:?}"),
-            Transition::Wake(late) => format!("at the deadline + {late:?}: Elapsed"),
+            Transition::Wake(late) => format!("at the deadline + {late:?}: Timeout"),
         };
         f.write_str(&line)
     }
@@ -427,12 +486,13 @@ impl ReferenceStateMachine for History {
         let fact =
             |event: BoxedStrategy<Event>| (pause(), event).prop_map(|(after, event)| Transition::Fact(after, event));
         let rare = prop_oneof![
-            4 => Just(Event::Elapsed),
+            4 => Just(Event::Timeout),
             2 => Just(Event::Stop),
             2 => Just(Event::Interrupt),
+            2 => Just(Event::Restart),
             1 => Just(Event::Exited { run: past, status: ExitStatus::Code(0) }),
-            1 => Just(Event::Gone { run: past }),
-            1 => Just(Event::Told { run: past, message: Message::Hang }),
+            1 => Just(Event::Cleared { run: past }),
+            1 => Just(Event::Message { run: past, message: Message::Hang }),
             1 => Just(Event::Observed { run: past, observation: Observation::Unchanged }),
         ];
         let mut weighted = vec![(1, fact(rare.boxed()).boxed())];
@@ -445,7 +505,7 @@ impl ReferenceStateMachine for History {
                 Some(prop_oneof![4 => Just(Event::Started { run, pid: 7 }), 1 => failed].boxed())
             }
             Scene::Looked { since } => {
-                let told = message().prop_map(move |message| Event::Told { run, message });
+                let told = message().prop_map(move |message| Event::Message { run, message });
                 let exit = exit_status().prop_map(move |status| Event::Exited { run, status });
                 let answer = observation(since, now).prop_map(move |observation| Event::Observed { run, observation });
                 Some(prop_oneof![9 => answer, 1 => exit, 2 => told].boxed())
@@ -457,10 +517,10 @@ impl ReferenceStateMachine for History {
                     exit_status().boxed()
                 };
                 let exit = status.prop_map(move |status| Event::Exited { run, status });
-                let told = message().prop_map(move |message| Event::Told { run, message });
+                let told = message().prop_map(move |message| Event::Message { run, message });
                 Some(prop_oneof![exit, told].boxed())
             }
-            Scene::Left => Some(Just(Event::Gone { run }).boxed()),
+            Scene::Left => Some(Just(Event::Cleared { run }).boxed()),
             Scene::Nothing => None,
         };
         weighted.extend(expected.map(|event| (4, fact(event).boxed())));
@@ -478,9 +538,9 @@ impl ReferenceStateMachine for History {
                 Event::Started { .. } | Event::StartFailed { .. } => story.scene == Scene::Starting,
                 Event::Exited { .. } => matches!(story.scene, Scene::Alive { .. } | Scene::Looked { .. }),
                 Event::Observed { .. } => matches!(story.scene, Scene::Looked { .. }),
-                Event::Told { .. } => matches!(story.scene, Scene::Alive { .. } | Scene::Looked { .. }),
-                Event::Gone { .. } => story.scene == Scene::Left,
-                Event::Elapsed | Event::Stop | Event::Interrupt => true,
+                Event::Message { .. } => matches!(story.scene, Scene::Alive { .. } | Scene::Looked { .. }),
+                Event::Cleared { .. } => story.scene == Scene::Left,
+                Event::Timeout | Event::Stop | Event::Interrupt | Event::Restart => true,
             }
     }
 
@@ -490,7 +550,7 @@ impl ReferenceStateMachine for History {
             Transition::Fact(after, event) => (now + after, event),
             Transition::Wake(late) => {
                 let deadline = history.tell().deadline.expect("a precondition");
-                (now.max(deadline + late), Event::Elapsed)
+                (now.max(deadline + late), Event::Timeout)
             }
         };
         history.facts.push(fact);
@@ -525,6 +585,8 @@ impl StateMachineTest for Machine {
         assert_eq!(machine.orders, story.orders, "orders");
         assert_eq!(machine.supervisor.poll_timeout(), story.deadline, "deadline");
         assert_eq!(machine.supervisor.outcome(), story.outcome, "outcome");
+        let is_alive = matches!(story.scene, Scene::Alive { .. } | Scene::Looked { .. });
+        assert_eq!(machine.supervisor.phase().pid().is_some(), is_alive, "the phase tells whether the command lives");
     }
 }
 
@@ -591,6 +653,10 @@ prop_compose! {
             5 => (seconds(1..8), prop_oneof![Just(Duration::ZERO), seconds(1..6)])
                 .prop_map(|(timeout, initial_delay)| Watchdog::On { timeout, initial_delay }),
         ],
+        on_hang in prop_oneof![
+            Just(OnHang::Stop),
+            seconds(0..4).prop_map(|grace_period| OnHang::Signal { grace_period }),
+        ],
         grace_period in seconds(0..5),
         restart in prop_oneof![1 => Just(Restart::Never), 2 => Just(Restart::Always), 4 => Just(Restart::OnFailure)],
         max_restarts in prop_oneof![2 => Just(Limit::Unlimited), 1 => (0..4u32).prop_map(Limit::Times)],
@@ -599,7 +665,7 @@ prop_compose! {
         reset_after in seconds(0..12),
     ) -> Policy {
         let backoff = Backoff { factor, ceiling, jitter: Jitter::NONE };
-        Policy { watchdog, grace_period, restart, max_restarts, backoff, reset_after }
+        Policy { watchdog, on_hang, grace_period, restart, max_restarts, backoff, reset_after }
     }
 }
 

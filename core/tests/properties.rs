@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 use supervisor_core::sim::{Behaviour, Heartbeats, Reaction, SimBackend};
 use supervisor_core::{
-    Backoff, End, Event, ExitStatus, GiveUp, Instant, Jitter, Limit, Notice, Outcome, Policy, Restart, RunId,
+    Backoff, End, Event, ExitStatus, GiveUp, Instant, Jitter, Limit, Notice, OnHang, Outcome, Policy, Restart, RunId,
     StartFailure, StartFailureKind, Watchdog, run,
 };
 
@@ -50,7 +50,11 @@ impl World {
             when_asked: Reaction::Stays,
             ..Behaviour::SILENT
         };
-        self.runs.get(run).copied().unwrap_or(last)
+        let behaviour = self.runs.get(run).copied().unwrap_or(last);
+        match self.policy.on_hang {
+            OnHang::Stop => Behaviour { on_hang_signal: None, ..behaviour },
+            OnHang::Signal { .. } => behaviour,
+        }
     }
 
     /// What the machine does.
@@ -80,23 +84,36 @@ impl World {
         for number in 0.. {
             history.push((start, Happening::Start));
             let life = match self.behaviour(number).start_failure {
-                Some(failure) => Life { over: start, end: End::NotStarted(failure), healthy: None, stopped: None },
+                Some(failure) => {
+                    Life { over: start, end: End::NotStarted(failure), healthy: None, request: Request::None }
+                }
                 None => self.live(self.behaviour(number), start, &mut history),
             };
             if life.healthy.is_some_and(|healthy| healthy >= self.policy.reset_after) {
                 streak = 0;
             }
-            let outcome = life.stopped.or_else(|| self.last(number, streak, life.end));
+            let outcome = match life.request {
+                Request::None => self.last(number, streak, life.end),
+                Request::Restart => None,
+                Request::Stop(outcome) => Some(outcome),
+            };
             if let Some(outcome) = outcome {
                 history.push((life.over, Happening::Done(outcome)));
                 break;
             }
-            start = life.over + self.delay(streak);
-            if let Some((at, _)) = self.request(life.over, |_| true).filter(|(at, _)| *at < start) {
-                history.push((at, Happening::Done(Outcome::Stopped)));
-                break;
+            if life.request == Request::Restart {
+                start = life.over;
+                continue;
             }
-            streak += 1;
+            start = life.over + self.delay(streak);
+            match self.request(life.over, |_| true).filter(|(at, _)| *at < start) {
+                None => streak += 1,
+                Some((at, Event::Restart)) => start = at,
+                Some((at, _)) => {
+                    history.push((at, Happening::Done(Outcome::Stopped)));
+                    break;
+                }
+            }
         }
         history
     }
@@ -129,26 +146,45 @@ impl World {
     fn live(&self, behaviour: Behaviour, start: Duration, history: &mut History) -> Life {
         let own_exit = behaviour.exit.map(|(age, status)| (start + age, status));
         let hang = self.hang(behaviour, start);
-        let stop = self.request(start, |_| true).map(|(at, _)| at);
+        let request = self.request(start, |_| true).map(|(at, _)| at);
         let never = Duration::MAX;
         let exit_at = own_exit.map_or(never, |(at, _)| at);
         let hang_at = hang.map_or(never, |(at, _)| at);
-        let asked = exit_at.min(hang_at).min(stop.unwrap_or(never));
+        let doomed = exit_at.min(hang_at).min(request.unwrap_or(never));
+        let hangs = hang_at == doomed && exit_at != doomed;
+
+        // From when on it is asked to leave: a hang signal comes first.
+        let just_before = doomed.saturating_sub(Duration::from_nanos(1));
+        let (asked, after_dump) = match self.policy.on_hang {
+            OnHang::Signal { grace_period } if hangs => {
+                let dumped = match behaviour.on_hang_signal {
+                    Some(Reaction::LeavesAfter(pause)) => hang_at + pause,
+                    Some(Reaction::Stays) | None => never,
+                };
+                let request = self.request(doomed, |_| true).map_or(never, |(at, _)| at);
+                ((hang_at + grace_period).min(dumped).min(exit_at).min(request), dumped)
+            }
+            OnHang::Signal { .. } | OnHang::Stop => (doomed, never),
+        };
 
         // The request that makes the end of this run a stop, and the one after it that is urgent.
-        let stopping = self.request(asked.saturating_sub(Duration::from_nanos(1)), |_| true).map(|(at, _)| at);
-        let urgent = stopping.and_then(|at| self.request(at, |event| event == Event::Interrupt)).map(|(at, _)| at);
+        let stopping = self.request(just_before, |event| event != Event::Restart).map(|(at, _)| at);
+        let urgent = stopping.and_then(|stop| {
+            let a_second_later = stop + Duration::from_secs(1) - Duration::from_nanos(1);
+            self.request(a_second_later, |event| event == Event::Interrupt).map(|(at, _)| at)
+        });
         let kill_at = (asked + self.policy.grace_period).min(urgent.unwrap_or(never));
 
         let main = if exit_at == asked {
             own_exit.unwrap()
         } else {
             let polite = match behaviour.when_asked {
-                Reaction::Stays => (never, ExitStatus::Code(0)),
-                Reaction::LeavesAfter(pause) => (asked + pause, ExitStatus::Code(0)),
+                Reaction::Stays => never,
+                Reaction::LeavesAfter(pause) => asked + pause,
             };
+            let polite = (polite.min(after_dump), ExitStatus::Code(0));
             let willing = own_exit.filter(|own| own.0 <= polite.0).unwrap_or(polite);
-            if willing.0 < kill_at { willing } else { (kill_at, ExitStatus::Signal(9)) }
+            if willing.0 < kill_at { willing } else { (kill_at, ExitStatus::KILLED) }
         };
         let over = match behaviour.leftover {
             None => main.0,
@@ -156,7 +192,7 @@ impl World {
             Some(Reaction::LeavesAfter(pause)) => (main.0 + pause).min(kill_at).max(main.0),
         };
 
-        if hang_at == asked && exit_at != asked {
+        if hangs {
             history.push((hang_at, Happening::Hang));
         }
         let killed = kill_at <= over;
@@ -167,18 +203,19 @@ impl World {
         history.sort_by_key(|(at, _)| *at);
 
         let had_to_be_killed = killed && main.0 == kill_at && exit_at != main.0;
-        let stopped = stopping.filter(|at| *at < over || *at == asked);
-        let (end, healthy) = if exit_at == asked {
-            (End::Exited(main.1), exit_at - start)
-        } else {
-            (End::Hung, hang.map_or(Duration::ZERO, |(_, last)| last))
+        let in_time = |at: &Duration| *at < over || *at == doomed;
+        let restarting = self.request(just_before, |event| event == Event::Restart).map(|(at, _)| at);
+        let request = match (stopping.filter(in_time), restarting.filter(in_time)) {
+            (Some(_), _) if had_to_be_killed => Request::Stop(Outcome::Killed),
+            (Some(_), _) => Request::Stop(Outcome::Stopped),
+            (None, Some(_)) => Request::Restart,
+            (None, None) => Request::None,
         };
-        Life {
-            over,
-            end,
-            healthy: Some(healthy),
-            stopped: stopped.map(|_| if had_to_be_killed { Outcome::Killed } else { Outcome::Stopped }),
-        }
+        let (end, healthy) = match hang {
+            Some((_, last)) if hangs => (End::Hung, last),
+            _ => (End::Exited(main.1), doomed - start),
+        };
+        Life { over, end, healthy: Some(healthy), request }
     }
 
     /// The outcome, if no restart follows.
@@ -203,7 +240,16 @@ struct Life {
     over: Duration,
     end: End,
     healthy: Option<Duration>,
-    stopped: Option<Outcome>,
+    request: Request,
+}
+
+/// What was asked while the run was alive or ending.
+#[derive(Clone, Copy, PartialEq)]
+enum Request {
+    None,
+    Restart,
+    /// With what comes of it.
+    Stop(Outcome),
 }
 
 /// Milliseconds plus an odd part of their own for each kind of happening, so that no two come at the same moment and
@@ -220,6 +266,10 @@ fn exit_status() -> impl Strategy<Value = ExitStatus> {
     prop_oneof![Just(ExitStatus::Code(0)), Just(ExitStatus::Code(1)), Just(ExitStatus::Signal(11))]
 }
 
+fn request() -> impl Strategy<Value = Event> {
+    prop_oneof![1 => Just(Event::Stop), 1 => Just(Event::Interrupt), 3 => Just(Event::Restart)]
+}
+
 fn start_failure() -> impl Strategy<Value = StartFailure> {
     use StartFailureKind::{NotExecutable, NotFound, Passing};
     prop_oneof![Just(NotFound), Just(NotExecutable), Just(Passing)].prop_map(|kind| StartFailure { kind, os_error: 1 })
@@ -232,10 +282,12 @@ prop_compose! {
         until in moment(0..200_000u64, 0),
         exit in proptest::option::of((moment(0..120_000u64, 20), exit_status())),
         when_asked in reaction(),
+        on_hang_signal in reaction(),
         leftover in proptest::option::weighted(0.3, reaction()),
     ) -> Behaviour {
         let heartbeats = Heartbeats { every, until };
-        Behaviour { start_failure, heartbeats, exit, when_asked, leftover, ..Behaviour::SILENT }
+        let on_hang_signal = Some(on_hang_signal);
+        Behaviour { start_failure, heartbeats, exit, when_asked, on_hang_signal, leftover, ..Behaviour::SILENT }
     }
 }
 
@@ -250,6 +302,10 @@ fn watchdog() -> impl Strategy<Value = Watchdog> {
 prop_compose! {
     fn policy()(
         watchdog in watchdog(),
+        on_hang in prop_oneof![
+            Just(OnHang::Stop),
+            moment(0..8_000u64, 5).prop_map(|grace_period| OnHang::Signal { grace_period }),
+        ],
         grace_period in moment(0..8_000u64, 1),
         restart in prop_oneof![1 => Just(Restart::Never), 1 => Just(Restart::Always), 4 => Just(Restart::OnFailure)],
         max_restarts in prop_oneof![Just(Limit::Unlimited), (0..5u32).prop_map(Limit::Times)],
@@ -258,7 +314,7 @@ prop_compose! {
         reset_after in moment(0..100_000u64, 0),
     ) -> Policy {
         let backoff = Backoff { factor, ceiling, jitter: Jitter::NONE };
-        Policy { watchdog, grace_period, restart, max_restarts, backoff, reset_after }
+        Policy { watchdog, on_hang, grace_period, restart, max_restarts, backoff, reset_after }
     }
 }
 
@@ -267,7 +323,7 @@ prop_compose! {
         policy in policy(),
         runs in proptest::collection::vec(behaviour(), 0..6),
         mut requests in proptest::collection::vec(
-            (moment(0..300_000u64, 500), prop_oneof![Just(Event::Stop), Just(Event::Interrupt)]), 0..4),
+            (moment(0..300_000u64, 500), request()), 0..6),
     ) -> World {
         requests.sort_by_key(|(at, _)| *at);
         requests.dedup_by_key(|(at, _)| *at);

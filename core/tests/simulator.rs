@@ -1,10 +1,10 @@
 //! The simulator: what it does with one script, moment by moment.
 
 use std::time::Duration;
-use supervisor_core::sim::{Behaviour, Heartbeats, Ledger, Phase, Reaction, Service, SimBackend, Stamps};
+use supervisor_core::sim::{Activity, Behaviour, Heartbeats, Ledger, Reaction, Service, SimBackend, Stamps};
 use supervisor_core::{
-    Backend, Event, ExitStatus, Instant, Limit, Notice, Observation, Outcome, Policy, RunId, Signal, StartFailure,
-    StartFailureKind, Watchdog, run,
+    Backend, Backoff, Ending, Event, ExitStatus, Incoming, Instant, Limit, Notice, Observation, OnHang, Outcome,
+    Policy, Purpose, RunId, StartFailure, StartFailureKind, Watchdog, run,
 };
 
 const R1: RunId = RunId(1);
@@ -27,12 +27,12 @@ fn a_command_exits_when_its_script_says() {
     let mut world = world(Behaviour { start_takes: secs(1), exit, ..Behaviour::SILENT });
     world.start(R1, 0);
     assert!(!world.is_empty());
-    assert_eq!(world.wait(None), Event::Started { run: R1, pid: 1000 });
+    assert_eq!(world.wait(None), Incoming::Event(Event::Started { run: R1, pid: 1000 }));
     assert_eq!(world.now(), at(1));
-    assert_eq!(world.wait(Some(at(3))), Event::Elapsed);
-    assert_eq!(world.wait(Some(at(9))), Event::Exited { run: R1, status: ExitStatus::Code(7) });
+    assert_eq!(world.wait(Some(at(3))), Incoming::Event(Event::Timeout));
+    assert_eq!(world.wait(Some(at(9))), Incoming::Event(Event::Exited { run: R1, status: ExitStatus::Code(7) }));
     assert_eq!(world.now(), at(4));
-    assert_eq!(world.wait(Some(at(9))), Event::Gone { run: R1 });
+    assert_eq!(world.wait(Some(at(9))), Incoming::Event(Event::Cleared { run: R1 }));
     assert!(world.is_empty());
     assert_eq!(world.events(), 4);
 }
@@ -42,9 +42,9 @@ fn what_happens_at_the_deadline_comes_before_it() {
     let exit = Some((secs(3), ExitStatus::Code(7)));
     let mut world = world(Behaviour { exit, ..Behaviour::SILENT });
     world.start(R1, 0);
-    assert_eq!(world.wait(Some(at(0))), Event::Started { run: R1, pid: 1000 });
-    assert_eq!(world.wait(Some(at(3))), Event::Exited { run: R1, status: ExitStatus::Code(7) });
-    assert_eq!(world.wait(Some(at(3))), Event::Gone { run: R1 });
+    assert_eq!(world.wait(Some(at(0))), Incoming::Event(Event::Started { run: R1, pid: 1000 }));
+    assert_eq!(world.wait(Some(at(3))), Incoming::Event(Event::Exited { run: R1, status: ExitStatus::Code(7) }));
+    assert_eq!(world.wait(Some(at(3))), Incoming::Event(Event::Cleared { run: R1 }));
 }
 
 #[test]
@@ -59,10 +59,10 @@ fn a_look_finds_each_heartbeat_once() {
     let _ = world.wait(None);
     for (second, observation) in answers {
         if world.now() < at(second) {
-            assert_eq!(world.wait(Some(at(second))), Event::Elapsed);
+            assert_eq!(world.wait(Some(at(second))), Incoming::Event(Event::Timeout));
         }
         world.look(R1);
-        assert_eq!(world.wait(None), Event::Observed { run: R1, observation });
+        assert_eq!(world.wait(None), Incoming::Event(Event::Observed { run: R1, observation }));
     }
 }
 
@@ -72,9 +72,12 @@ fn looks_take_their_time_and_time_stamps_may_be_doubted() {
     let mut world = world(Behaviour { heartbeats, look_takes: secs(3), stamps: Stamps::Doubted, ..Behaviour::SILENT });
     world.start(R1, 0);
     let _ = world.wait(None);
-    assert_eq!(world.wait(Some(at(2))), Event::Elapsed);
+    assert_eq!(world.wait(Some(at(2))), Incoming::Event(Event::Timeout));
     world.look(R1);
-    assert_eq!(world.wait(None), Event::Observed { run: R1, observation: Observation::ChangedSometime });
+    assert_eq!(
+        world.wait(None),
+        Incoming::Event(Event::Observed { run: R1, observation: Observation::ChangedSometime })
+    );
     assert_eq!(world.now(), at(5));
 }
 
@@ -84,21 +87,21 @@ fn a_process_that_is_asked_leaves_or_stays() {
         let mut world = world(Behaviour { when_asked, leftover: Some(when_asked), ..Behaviour::SILENT });
         world.start(R1, 0);
         let _ = world.wait(None);
-        world.signal(R1, Signal::Stop);
+        world.signal(R1, Purpose::Stop);
         if leaves {
-            assert_eq!(world.wait(None), Event::Exited { run: R1, status: ExitStatus::Code(0) });
+            assert_eq!(world.wait(None), Incoming::Event(Event::Exited { run: R1, status: ExitStatus::Code(0) }));
             assert_eq!(world.now(), at(2));
-            world.signal(R1, Signal::Stop);
-            assert_eq!(world.wait(None), Event::Gone { run: R1 });
+            world.signal(R1, Purpose::Stop);
+            assert_eq!(world.wait(None), Incoming::Event(Event::Cleared { run: R1 }));
             assert_eq!(world.now(), at(4));
         } else {
-            assert_eq!(world.wait(Some(at(9))), Event::Elapsed);
-            world.signal(R1, Signal::Kill);
-            assert_eq!(world.wait(None), Event::Exited { run: R1, status: ExitStatus::Signal(9) });
-            world.signal(R1, Signal::Stop);
-            assert_eq!(world.wait(Some(at(10))), Event::Elapsed);
-            world.signal(R1, Signal::Kill);
-            assert_eq!(world.wait(None), Event::Gone { run: R1 });
+            assert_eq!(world.wait(Some(at(9))), Incoming::Event(Event::Timeout));
+            world.signal(R1, Purpose::Kill);
+            assert_eq!(world.wait(None), Incoming::Event(Event::Exited { run: R1, status: ExitStatus::Signal(9) }));
+            world.signal(R1, Purpose::Stop);
+            assert_eq!(world.wait(Some(at(10))), Incoming::Event(Event::Timeout));
+            world.signal(R1, Purpose::Kill);
+            assert_eq!(world.wait(None), Incoming::Event(Event::Cleared { run: R1 }));
         }
         assert!(world.is_empty());
     }
@@ -111,8 +114,8 @@ fn an_exit_of_its_own_is_not_put_off_by_a_request_to_leave() {
     let mut world = world(Behaviour { exit, when_asked, ..Behaviour::SILENT });
     world.start(R1, 0);
     let _ = world.wait(None);
-    world.signal(R1, Signal::Stop);
-    assert_eq!(world.wait(None), Event::Exited { run: R1, status: ExitStatus::Code(7) });
+    world.signal(R1, Purpose::Stop);
+    assert_eq!(world.wait(None), Incoming::Event(Event::Exited { run: R1, status: ExitStatus::Code(7) }));
 }
 
 #[test]
@@ -121,7 +124,7 @@ fn nothing_is_told_while_the_supervisor_is_paused() {
     let mut world = SimBackend::new(move |_| behaviour, []).with_pauses([(at(2), at(5)), (at(5), at(6))]);
     world.start(R1, 0);
     let _ = world.wait(None);
-    assert_eq!(world.wait(Some(at(9))), Event::Exited { run: R1, status: ExitStatus::Code(0) });
+    assert_eq!(world.wait(Some(at(9))), Incoming::Event(Event::Exited { run: R1, status: ExitStatus::Code(0) }));
     assert_eq!(world.now(), at(6));
 }
 
@@ -158,17 +161,17 @@ fn a_ledger_accounts_for_every_second() {
     };
     let mut ledger = Ledger::default();
     let mut world = SimBackend::new(behave, []);
-    let outcome = run(policy, &mut world, |at: Instant, notice| ledger.enter(at, notice));
+    let outcome = run(policy, &mut world, &mut ledger);
     assert_eq!(outcome, Outcome::Finished);
 
-    let spent = Phase::ALL.map(|phase| (phase, ledger.spent(phase)));
+    let spent = Activity::ALL.map(|activity| (activity, ledger.spent(activity)));
     let expected = [
-        (Phase::Starting, secs(1 + 2)),
-        (Phase::Up, secs(5 + 4 + 7)),
-        (Phase::Silent, secs(20)),
+        (Activity::Starting, secs(1 + 2)),
+        (Activity::Up, secs(5 + 4 + 7)),
+        (Activity::Silent, secs(20)),
         // Grace periods of the leftover and of the hang.
-        (Phase::Ending, secs(5 + 5)),
-        (Phase::BackingOff, secs(1 + 2 + 4)),
+        (Activity::Ending, secs(5 + 5)),
+        (Activity::BackingOff, secs(1 + 2 + 4)),
     ];
     assert_eq!(spent, expected);
     assert_eq!(ledger.end(), at(3 + 16 + 20 + 10 + 7));
@@ -179,33 +182,110 @@ fn a_ledger_accounts_for_every_second() {
     assert_eq!(ledger.periods().first().map(|period| (period.from, period.to)), Some((at(0), at(1))));
 }
 
+/// The account of a life under requests: starts, ends, periods.
+fn account(
+    policy: &Policy,
+    behave: impl FnMut(RunId) -> Behaviour,
+    requests: &[(u64, Event)],
+) -> (Ledger, Vec<(Activity, Duration)>) {
+    let mut ledger = Ledger::default();
+    let requests: Vec<_> = requests.iter().map(|(second, event)| (at(*second), *event)).collect();
+    run(policy.clone(), &mut SimBackend::new(behave, requests), &mut ledger);
+    assert_eq!(ledger.starts, ledger.ends, "each start has one end");
+    let periods = ledger.periods().iter().map(|period| (period.activity, period.length())).collect();
+    (ledger, periods)
+}
+
+/// Ten seconds of delay, three seconds to leave.
+fn slow() -> (Policy, Behaviour) {
+    let backoff = Backoff { factor: secs(10), ..Backoff::default() };
+    let policy = Policy { watchdog: Watchdog::Off, backoff, ..Policy::default() };
+    let when_asked = Reaction::LeavesAfter(secs(3));
+    (policy, Behaviour { start_takes: secs(1), when_asked, ..Behaviour::SILENT })
+}
+
 #[test]
 fn a_ledger_knows_a_stop_in_each_phase() {
-    let story = |notices: &[(u64, Notice)]| {
-        let mut ledger = Ledger::default();
-        notices.iter().for_each(|(second, notice)| ledger.enter(at(*second), *notice));
-        let periods: Vec<_> = ledger.periods().iter().map(|period| (period.phase, period.length())).collect();
-        (ledger.starts, ledger.ends, periods)
+    let (policy, behaviour) = slow();
+    let told = |behaviour: Behaviour, stop| {
+        let (ledger, periods) = account(&policy, |_| behaviour, &[(stop, Event::Stop)]);
+        (ledger.starts, periods)
     };
-    let started = (1, Notice::Started { run: R1, pid: 1 });
-    let stopping = |second| (second, Notice::Stopping { run: R1, grace_period: secs(5) });
-    let done = |second| (second, Notice::Done(Outcome::Stopped));
-    let (starting, up) = ((Phase::Starting, secs(1)), (Phase::Up, secs(2)));
-    assert_eq!(story(&[started, stopping(3), done(4)]), (1, 1, vec![starting, up, (Phase::Ending, secs(1))]));
-    assert_eq!(story(&[stopping(1), started, done(4)]), (1, 1, vec![starting, (Phase::Ending, secs(3))]));
-    let backing_off = (3, Notice::BackingOff { restart: 1, limit: Limit::Unlimited, delay: secs(9) });
+    let (starting, up, ending) = ((Activity::Starting, secs(1)), (Activity::Up, secs(2)), (Activity::Ending, secs(3)));
+    assert_eq!(told(behaviour, 3), (1, vec![starting, up, ending]));
+    let slow_start = Behaviour { start_takes: secs(2), ..behaviour };
+    assert_eq!(told(slow_start, 1), (1, vec![starting, (Activity::Ending, secs(4))]));
+    let crashes = Behaviour { exit: Some((secs(2), ExitStatus::Code(1))), ..behaviour };
+    assert_eq!(told(crashes, 4), (1, vec![starting, up, (Activity::BackingOff, secs(1))]));
+    // During the start that follows the backoff, which ends at 13 s.
+    let crashes = Behaviour { start_takes: secs(3), exit: Some((Duration::ZERO, ExitStatus::Code(1))), ..behaviour };
+    let waited = (Activity::BackingOff, secs(10));
+    let begun = (Activity::Starting, secs(3));
+    assert_eq!(told(crashes, 14), (2, vec![begun, waited, (Activity::Starting, secs(1)), (Activity::Ending, secs(2))]));
+}
+
+#[test]
+fn a_ledger_knows_a_restart_on_request_in_each_phase() {
+    let (policy, behaviour) = slow();
+    let (starting, up, ending) = ((Activity::Starting, secs(1)), (Activity::Up, secs(2)), (Activity::Ending, secs(3)));
+    // Running: the second start begins at 6 s.
+    let (ledger, periods) = account(&policy, |_| behaviour, &[(3, Event::Restart), (9, Event::Stop)]);
+    assert_eq!(periods, [starting, up, ending, starting, up, ending]);
+    assert_eq!((ledger.starts, ledger.restarts, ledger.restart_requests), (2, 0, 1));
+    // Backing off, since 3 s.
+    let crashes = |run: RunId| {
+        let exit = (run == R1).then_some((secs(2), ExitStatus::Code(1)));
+        Behaviour { exit, ..behaviour }
+    };
+    let (ledger, periods) = account(&policy, crashes, &[(5, Event::Restart), (8, Event::Stop)]);
+    assert_eq!(periods, [starting, up, (Activity::BackingOff, secs(2)), starting, up, ending]);
+    assert_eq!((ledger.starts, ledger.restarts, ledger.restart_requests), (2, 1, 1));
+    // Starting: the first run leaves three seconds after it has started, at 2 s.
+    let slow_start = Behaviour { start_takes: secs(2), ..behaviour };
+    let (ledger, periods) = account(&policy, |_| slow_start, &[(1, Event::Restart), (9, Event::Stop)]);
+    let rest = [(Activity::Ending, secs(4)), (Activity::Starting, secs(2)), up, ending];
+    assert_eq!(periods, [&[starting], &rest[..]].concat());
+    assert_eq!((ledger.starts, ledger.restart_requests), (2, 1));
+}
+
+/// Silence, then the time of the hang signal, which it ignores, then its leaving.
+#[test]
+fn a_hang_signal_has_its_time_before_the_stop_signal() {
+    let on_hang = OnHang::Signal { grace_period: secs(4) };
+    let policy = Policy { on_hang, max_restarts: Limit::Times(0), ..Policy::default() };
+    let behaviour = Behaviour { when_asked: Reaction::LeavesAfter(secs(3)), ..Behaviour::SILENT };
+    for (reaction, ending) in [
+        (Some(Reaction::Stays), 4 + 3),
+        (Some(Reaction::LeavesAfter(secs(2))), 2),
+        (Some(Reaction::LeavesAfter(secs(6))), 6),
+        (None, 3),
+    ] {
+        let (ledger, periods) = account(&policy, |_| Behaviour { on_hang_signal: reaction, ..behaviour }, &[]);
+        assert_eq!(periods, [(Activity::Silent, secs(20)), (Activity::Ending, secs(ending))], "{reaction:?}");
+        assert_eq!((ledger.hangs, ledger.kills), (1, 0));
+    }
+}
+
+/// The supervisor learns of nothing but an end by SIGKILL: a failed run like any other.
+#[test]
+fn a_lost_keeper_is_a_failed_run() {
+    let leaves_much = Behaviour { leftover: Some(Reaction::Stays), ..Behaviour::SILENT };
+    let behave = |run: RunId| match run {
+        R1 => leaves_much.with_keeper_lost(secs(2)),
+        _ => Behaviour { exit: Some((secs(1), ExitStatus::Code(0))), ..Behaviour::SILENT },
+    };
+    let mut told = Vec::new();
+    let outcome =
+        run(Policy::default(), &mut SimBackend::new(behave, []), |at, notice: Notice| told.push((at, notice)));
+    assert_eq!(outcome, Outcome::Finished);
     let exited = Notice::Exited {
         run: R1,
-        status: ExitStatus::Code(1),
-        ending: supervisor_core::Ending::Spontaneous { after: secs(2) },
+        pid: 1000,
+        status: ExitStatus::KILLED,
+        ending: Ending::Spontaneous { after: secs(2) },
     };
-    let told = story(&[started, (3, exited), backing_off, done(4)]);
-    assert_eq!(told, (1, 1, vec![starting, up, (Phase::BackingOff, secs(1))]));
-    // During the start that follows the backoff.
-    let told =
-        story(&[started, (3, exited), backing_off, stopping(14), (15, Notice::Started { run: R1, pid: 1 }), done(16)]);
-    let waited = (Phase::BackingOff, secs(9));
-    assert_eq!(told, (2, 2, vec![starting, up, waited, (Phase::Starting, secs(2)), (Phase::Ending, secs(2))]));
+    let backing_off = Notice::BackingOff { restart: 1, limit: Limit::Unlimited, delay: secs(1) };
+    assert_eq!(told[1..3], [(at(2), exited), (at(2), backing_off)]);
 }
 
 /// Ten thousand runs of one service: each kind of trouble comes as often as it should, and nothing is out of bounds.

@@ -6,10 +6,10 @@
 use fastrand::Rng;
 use std::cell::Cell;
 use std::time::Duration;
-use supervisor_core::sim::{Behaviour, Ledger, Phase, Service, SimBackend};
+use supervisor_core::sim::{Activity, Behaviour, Ledger, Reaction, Service, SimBackend};
 use supervisor_core::{
-    Backend, Backoff, Ending, Event, ExitStatus, GiveUp, Instant, Jitter, KillCause, Limit, Notice, Outcome, Policy,
-    Restart, RunId, Signal, Watchdog, run,
+    Backend, Backoff, Ending, Event, Evidence, ExitStatus, GiveUp, Incoming, Instant, Jitter, KillCause, Limit, Notice,
+    OnHang, Outcome, Policy, Purpose, Report, Restart, RunId, Supervisor, Watchdog, run,
 };
 
 /// Notes when the last look was made.
@@ -19,6 +19,8 @@ struct Spied<'a, B> {
 }
 
 impl<B: Backend> Backend for Spied<'_, B> {
+    type Notice = B::Notice;
+
     fn now(&self) -> Instant {
         self.world.now()
     }
@@ -27,8 +29,8 @@ impl<B: Backend> Backend for Spied<'_, B> {
         self.world.start(run, restarts);
     }
 
-    fn signal(&mut self, run: RunId, signal: Signal) {
-        self.world.signal(run, signal);
+    fn signal(&mut self, run: RunId, purpose: Purpose) {
+        self.world.signal(run, purpose);
     }
 
     fn look(&mut self, run: RunId) {
@@ -36,8 +38,26 @@ impl<B: Backend> Backend for Spied<'_, B> {
         self.world.look(run);
     }
 
-    fn wait(&mut self, until: Option<Instant>) -> Event {
+    fn wait(&mut self, until: Option<Instant>) -> Incoming<B::Notice> {
         self.world.wait(until)
+    }
+}
+
+/// Notes each notice with its time, and that of the last look; and where the time went.
+struct Witness<'a> {
+    looked: &'a Cell<Instant>,
+    told: Vec<(Instant, Notice, Instant)>,
+    ledger: Ledger,
+}
+
+impl<N> Report<N> for &mut Witness<'_> {
+    fn event(&mut self, at: Instant, event: Event) {
+        Report::<N>::event(&mut &mut self.ledger, at, event);
+    }
+
+    fn notice(&mut self, at: Instant, notice: Notice, supervisor: &Supervisor) {
+        self.told.push((at, notice, self.looked.get()));
+        Report::<N>::notice(&mut &mut self.ledger, at, notice, supervisor);
     }
 }
 
@@ -58,17 +78,27 @@ fn live(seed: u64) -> Life {
     let policy = policy(&mut dice);
     let service = Service { seed };
     let finishes = dice.bool();
-    let behave = |run: RunId| match service.behaviour(run) {
-        Behaviour { exit: Some((after, _)), .. } if finishes && run.0.is_multiple_of(7) => {
-            Behaviour { exit: Some((after, ExitStatus::Code(0))), ..service.behaviour(run) }
+    let dumps = match policy.on_hang {
+        OnHang::Stop => None,
+        OnHang::Signal { .. } if dice.bool() => Some(Reaction::Stays),
+        OnHang::Signal { .. } => Some(Reaction::LeavesAfter(Duration::from_millis(dice.u64(0..8_000)))),
+    };
+    let behave = |run: RunId| {
+        let behaviour = Behaviour { on_hang_signal: dumps, ..service.behaviour(run) };
+        match behaviour.exit {
+            Some((after, _)) if finishes && run.0.is_multiple_of(7) => {
+                Behaviour { exit: Some((after, ExitStatus::Code(0))), ..behaviour }
+            }
+            Some((after, _)) if run.0.is_multiple_of(13) => behaviour.with_keeper_lost(after),
+            Some(_) | None => behaviour,
         }
-        behaviour => behaviour,
     };
     let mut requests = vec![(moment(&mut dice, 6 * 3_600), Event::Stop)];
     for _ in 0..dice.u32(0..3) {
         let soon = Duration::from_millis(dice.u64(0..4_000));
         requests.push((requests[0].0 + soon, if dice.bool() { Event::Stop } else { Event::Interrupt }));
     }
+    requests.extend((0..dice.usize(0..4)).map(|_| (moment(&mut dice, 6 * 3_600), Event::Restart)));
     requests.sort_by_key(|(at, _)| *at);
     let pauses = (0..dice.usize(0..20)).map(|_| {
         let from = moment(&mut dice, 6 * 3_600);
@@ -79,18 +109,15 @@ fn live(seed: u64) -> Life {
         truth.push(behave(run));
         behave(run)
     };
-    let mut told = Vec::new();
-    let mut ledger = Ledger::default();
     let looked = Cell::new(Instant::ORIGIN);
+    let mut witness = Witness { looked: &looked, told: Vec::new(), ledger: Ledger::default() };
     let world = SimBackend::new(behave, requests).with_pauses(pauses.collect::<Vec<_>>());
     let mut world = Spied { world, looked: &looked };
-    let outcome = run(policy.clone(), &mut world, |at: Instant, notice: Notice| {
-        told.push((at, notice, looked.get()));
-        ledger.enter(at, notice);
-    });
+    let outcome = run(policy.clone(), &mut world, &mut witness);
     assert!(world.world.is_empty(), "something is left of the last run");
     let end = world.now();
     drop(world);
+    let Witness { told, ledger, .. } = witness;
     Life { policy, told, outcome, end, ledger, truth }
 }
 
@@ -109,6 +136,11 @@ fn policy(dice: &mut Rng) -> Policy {
     };
     Policy {
         watchdog: if dice.u8(0..10) == 0 { Watchdog::Off } else { watchdog },
+        on_hang: if dice.bool() {
+            OnHang::Stop
+        } else {
+            OnHang::Signal { grace_period: Duration::from_millis(dice.u64(0..6_000)) }
+        },
         grace_period: Duration::from_millis(dice.u64(0..6_000)),
         restart: *dice.choice(&[Restart::Never, Restart::OnFailure, Restart::OnFailure, Restart::Always]).unwrap(),
         max_restarts: if dice.bool() { Limit::Unlimited } else { Limit::Times(dice.u32(0..30)) },
@@ -120,24 +152,25 @@ fn policy(dice: &mut Rng) -> Policy {
 impl Life {
     /// Every start has one end, and no time is lost.
     fn adds_up(&self) {
-        let Ledger { starts, ends, failed_starts, exits, hangs, kills, restarts, .. } = self.ledger;
+        let Ledger { starts, ends, failed_starts, exits, hangs, kills, restarts, restart_requests, .. } = self.ledger;
         assert_eq!(starts, ends, "each start has one end");
-        assert!(starts <= restarts + 1 && restarts <= starts, "each restart is a start, but for one called off");
-        let asked = u64::from(matches!(self.outcome, Outcome::Stopped | Outcome::Killed));
+        assert!(starts <= restarts + restart_requests + 1, "each start but the first is a restart");
+        let asked = u64::from(matches!(self.outcome, Outcome::Stopped | Outcome::Killed)) + restart_requests;
+        assert!(restarts < starts + asked, "each restart is a start, but for one called off");
         assert!((starts..=starts + asked).contains(&(failed_starts + exits + hangs + asked)), "each end has a cause");
         assert!(kills <= starts - failed_starts, "a run is killed once");
 
         let periods = self.ledger.periods();
         let gaps = periods.windows(2).filter(|pair| pair[0].to != pair[1].from).count();
         assert_eq!(gaps, 0, "no gap between periods");
-        let spent: Duration = Phase::ALL.into_iter().map(|phase| self.ledger.spent(phase)).sum();
+        let spent: Duration = Activity::ALL.into_iter().map(|activity| self.ledger.spent(activity)).sum();
         assert_eq!(spent, self.end.since_origin(), "no time is lost");
     }
 
     /// The contract, notice by notice.
     fn keeps_the_contract(&self) {
-        let Policy { watchdog, grace_period, backoff, max_restarts, .. } = &self.policy;
-        let (mut asked, mut waiting) = (Vec::new(), None::<Instant>);
+        let Policy { watchdog, on_hang, grace_period, backoff, max_restarts, .. } = &self.policy;
+        let (mut asked, mut hang_signalled, mut waiting) = (Vec::new(), None, None::<Instant>);
         let (mut started, mut ended) = (Instant::ORIGIN, None);
         for &(at, notice, looked) in &self.told {
             match notice {
@@ -146,7 +179,8 @@ impl Life {
                     asked.clear();
                     (started, ended) = (at, None);
                 }
-                Notice::Hung { run, silence, .. } => {
+                Notice::Hung { evidence: Evidence::Report {}, .. } => panic!("these services report nothing"),
+                Notice::Hung { run, evidence: Evidence::Silence { silence }, on_hang, .. } => {
                     let Watchdog::On { timeout, initial_delay } = *watchdog else {
                         panic!("a hang without a watchdog")
                     };
@@ -154,13 +188,23 @@ impl Life {
                     let last = self.truth[run.0 as usize - 1].heartbeats.last(looked - started).unwrap_or_default();
                     let truly = (looked - started).saturating_sub(last.max(initial_delay));
                     assert!(truly >= timeout, "silent for {truly:?} only");
+                    match on_hang {
+                        OnHang::Stop => asked.push(at),
+                        OnHang::Signal { .. } => hang_signalled = Some(at),
+                    }
+                }
+                Notice::HangGraceOver { .. } => {
+                    let OnHang::Signal { grace_period } = *on_hang else { panic!("there is no hang signal") };
+                    let time = at - hang_signalled.take().expect("a hang comes before");
+                    assert!(time >= grace_period, "no stop signal before the time of the hang signal is over");
                     asked.push(at);
                 }
-                Notice::Exited { status, ending: Ending::Spontaneous { .. }, .. } => {
+                Notice::Exited { status, ending, .. } => {
                     asked.push(at);
-                    ended = Some(status);
+                    ended = matches!(ending, Ending::Spontaneous { .. }).then_some(status);
                 }
-                Notice::Stopping { .. } => asked.push(at),
+                Notice::Stopping { .. } | Notice::Restarting { .. } => asked.push(at),
+                Notice::RestartingInstead { .. } => waiting = None,
                 Notice::Killing { cause: KillCause::GracePeriodOver, .. } => {
                     assert!(at - asked[0] >= *grace_period, "no kill before the grace period is over");
                 }

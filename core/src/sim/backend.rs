@@ -122,6 +122,15 @@ impl<W: FnMut(RunId) -> Behaviour> SimBackend<W> {
     }
 }
 
+impl Behaviour {
+    fn reaction(&self, purpose: Purpose) -> Reaction {
+        match purpose {
+            Purpose::Hang => self.on_hang_signal.unwrap_or(self.when_asked),
+            Purpose::Stop | Purpose::Kill => self.when_asked,
+        }
+    }
+}
+
 /// Kinds of happenings.
 #[derive(Clone, Copy)]
 enum Change {
@@ -158,7 +167,7 @@ impl<W: FnMut(RunId) -> Behaviour> Backend for SimBackend<W> {
         match (&mut self.life, purpose) {
             (Life::Main { exit, started, .. }, Purpose::Kill) => *exit = Some((now.max(*started), ExitStatus::KILLED)),
             (Life::Main { exit, behaviour, started, .. }, Purpose::Stop | Purpose::Hang) => {
-                if let Reaction::LeavesAfter(pause) = behaviour.when_asked {
+                if let Reaction::LeavesAfter(pause) = behaviour.reaction(purpose) {
                     let asked = (now.max(*started) + pause, ExitStatus::Code(0));
                     *exit = Some(exit.filter(|own| own.0 <= asked.0).unwrap_or(asked));
                 }

@@ -1,11 +1,13 @@
-//! Where the time went: an account of a supervised life, kept from its notices.
+//! Where the time went: an account of a supervised life.
 
-use crate::{Ending, Evidence, Instant, Notice};
+use crate::{Ending, Event, Evidence, Instant, Notice, Phase, Report, Supervisor};
 use alloc::vec::Vec;
 use core::time::Duration;
 
 /// Everything that happened, as periods without a gap, and how often what happened.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// It keeps the account of what [`run`](crate::run) reports to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ledger {
     periods: Vec<Period>,
     /// Runs that were begun, those that failed to start included.
@@ -22,10 +24,13 @@ pub struct Ledger {
     pub kills: u64,
     /// Restarts that were announced.
     pub restarts: u64,
-    now: Now,
+    /// Restarts that were asked for.
+    pub restart_requests: u64,
+    /// Where the supervisor stood at the last entry.
+    phase: Phase,
 }
 
-/// A stretch of time in one phase.
+/// A stretch of time spent with one thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Period {
     /// Its first moment.
@@ -33,7 +38,7 @@ pub struct Period {
     /// Its end.
     pub to: Instant,
     /// What it was.
-    pub phase: Phase,
+    pub activity: Activity,
 }
 
 impl Period {
@@ -45,7 +50,7 @@ impl Period {
 
 /// What time is spent with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub enum Activity {
     /// A start was ordered and is not known to have worked.
     Starting,
     /// The command works, as far as one can tell.
@@ -58,83 +63,52 @@ pub enum Phase {
     BackingOff,
 }
 
-impl Phase {
+impl Activity {
     /// All there are.
-    pub const ALL: [Phase; 5] = [Phase::Starting, Phase::Up, Phase::Silent, Phase::Ending, Phase::BackingOff];
+    pub const ALL: [Activity; 5] =
+        [Activity::Starting, Activity::Up, Activity::Silent, Activity::Ending, Activity::BackingOff];
 }
 
-/// The period that is not over yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Now {
-    #[default]
-    Starting,
-    Up,
-    Ending,
-    BackingOff {
-        delay: Duration,
-    },
-    Over,
+impl Default for Ledger {
+    /// The account of a life that begins now.
+    fn default() -> Ledger {
+        Ledger {
+            periods: Vec::new(),
+            starts: 0,
+            ends: 0,
+            failed_starts: 0,
+            exits: 0,
+            hangs: 0,
+            kills: 0,
+            restarts: 0,
+            restart_requests: 0,
+            phase: Phase::Starting,
+        }
+    }
 }
 
-impl Ledger {
-    /// Takes what happened at a moment. Moments never go backwards.
-    pub fn enter(&mut self, at: Instant, notice: Notice) {
-        match notice {
-            Notice::Started { .. } | Notice::StartFailed { .. } => {
-                self.starts += 1;
-                self.failed_starts += u64::from(matches!(notice, Notice::StartFailed { .. }));
-                self.begun(at);
-            }
-            Notice::Hung { evidence: Evidence::Silence { silence }, .. } => {
-                self.hangs += 1;
-                let up = (at - self.end()).saturating_sub(silence);
-                self.close(self.end() + up, Phase::Up);
-                self.close(at, Phase::Silent);
-                self.now = Now::Ending;
-            }
-            Notice::Hung { evidence: Evidence::Report {}, .. } => {
-                self.hangs += 1;
-                self.close(at, Phase::Up);
-                self.now = Now::Ending;
-            }
-            Notice::Exited { ending: Ending::Spontaneous { .. }, .. } => {
-                self.exits += 1;
-                self.close(at, Phase::Up);
-                self.now = Now::Ending;
-            }
-            Notice::Stopping { .. } | Notice::Restarting { .. } => {
-                self.close_backoff();
-                self.close(at, if self.now == Now::Up { Phase::Up } else { Phase::Starting });
-                self.now = Now::Ending;
-            }
-            Notice::Killing { .. } => self.kills += 1,
-            Notice::BackingOff { delay, .. } => {
-                self.ends += 1;
-                self.restarts += 1;
-                self.close(at, Phase::Ending);
-                self.now = Now::BackingOff { delay };
-            }
-            Notice::Done(_) => {
-                let waiting = matches!(self.now, Now::BackingOff { .. });
-                self.ends += u64::from(!waiting);
-                self.close(at, if waiting { Phase::BackingOff } else { Phase::Ending });
-                self.now = Now::Over;
-            }
-            Notice::Heartbeat { .. }
-            | Notice::Delayed { .. }
-            | Notice::HangGraceOver { .. }
-            | Notice::StoppingInstead { .. }
-            | Notice::RestartingInstead { .. }
-            | Notice::Exited { ending: Ending::Asked | Ending::Killed, .. }
-            | Notice::Ready { .. }
-            | Notice::Leaving { .. }
-            | Notice::TimeoutSet { .. }
-            | Notice::Extended { .. }
-            | Notice::StreakEnded { .. }
-            | Notice::Surviving { .. } => {}
+impl<N> Report<N> for &mut Ledger {
+    /// Two starts come without a notice: after a delay, and at the end of a run that is restarted on request.
+    fn event(&mut self, at: Instant, event: Event) {
+        match (event, self.phase) {
+            (Event::Timeout, Phase::BackingOff { until }) if at >= until => self.enter(at, Phase::Starting),
+            (Event::Cleared { .. }, Phase::Restarting(_)) => self.enter(at, Phase::Starting),
+            _ => {}
         }
     }
 
+    fn notice(&mut self, at: Instant, notice: Notice, supervisor: &Supervisor) {
+        self.count(notice);
+        if let Notice::Hung { evidence: Evidence::Silence { silence }, .. } = notice {
+            let up = (at - self.end()).saturating_sub(silence);
+            self.close(self.end() + up, Activity::Up);
+            self.close(at, Activity::Silent);
+        }
+        self.enter(at, supervisor.phase());
+    }
+}
+
+impl Ledger {
     /// All periods, in order, without a gap; the last one ends with the last entry.
     pub fn periods(&self) -> &[Period] {
         &self.periods
@@ -145,41 +119,70 @@ impl Ledger {
         self.periods.last().map_or(Instant::ORIGIN, |period| period.to)
     }
 
-    /// How much time was spent in a phase.
-    pub fn spent(&self, phase: Phase) -> Duration {
-        let periods = self.periods.iter().filter(|period| period.phase == phase);
+    /// How much time was spent with something.
+    pub fn spent(&self, activity: Activity) -> Duration {
+        let periods = self.periods.iter().filter(|period| period.activity == activity);
         periods.map(Period::length).fold(Duration::ZERO, Duration::saturating_add)
     }
 
     /// The longest time in which the command did not work, from the moment it ceased to.
     pub fn longest_outage(&self) -> Duration {
-        let outages = self.periods.split(|period| period.phase == Phase::Up);
+        let outages = self.periods.split(|period| period.activity == Activity::Up);
         let lengths = outages.map(|outage| outage.iter().map(Period::length).sum());
         lengths.max().unwrap_or_default()
     }
 
-    /// A start is known to have worked, or not to.
-    fn begun(&mut self, at: Instant) {
-        self.close_backoff();
-        // Where a stop came in between, the run is on its way out already.
-        if self.now != Now::Ending {
-            self.close(at, Phase::Starting);
-            self.now = Now::Up;
+    fn count(&mut self, notice: Notice) {
+        match notice {
+            Notice::Started { .. } => self.starts += 1,
+            Notice::StartFailed { .. } => (self.starts, self.failed_starts) = (self.starts + 1, self.failed_starts + 1),
+            Notice::Hung { .. } => self.hangs += 1,
+            Notice::Exited { ending: Ending::Spontaneous { .. }, .. } => self.exits += 1,
+            Notice::Killing { .. } => self.kills += 1,
+            Notice::BackingOff { .. } => self.restarts += 1,
+            Notice::Restarting { .. } | Notice::RestartingInstead { .. } => self.restart_requests += 1,
+            Notice::Exited { ending: Ending::Asked | Ending::Killed, .. }
+            | Notice::Heartbeat { .. }
+            | Notice::Delayed { .. }
+            | Notice::HangGraceOver { .. }
+            | Notice::Ready { .. }
+            | Notice::Leaving { .. }
+            | Notice::TimeoutSet { .. }
+            | Notice::Extended { .. }
+            | Notice::StreakEnded { .. }
+            | Notice::Stopping { .. }
+            | Notice::StoppingInstead { .. }
+            | Notice::Surviving { .. }
+            | Notice::Done(_) => {}
         }
     }
 
-    /// The start was ordered when the delay was over; that is not told by itself.
-    fn close_backoff(&mut self) {
-        if let Now::BackingOff { delay } = self.now {
-            self.close(self.end() + delay, Phase::BackingOff);
-            self.now = Now::Starting;
+    /// From now on it stands there. A period is over where time begins to be spent with something else.
+    fn enter(&mut self, at: Instant, phase: Phase) {
+        let (before, after) = (activity(self.phase), activity(phase));
+        if before != after {
+            before.into_iter().for_each(|activity| self.close(at, activity));
+            let run_is_over = matches!(after, None | Some(Activity::BackingOff | Activity::Starting));
+            self.ends += u64::from(run_is_over && before != Some(Activity::BackingOff));
         }
+        self.phase = phase;
     }
 
-    fn close(&mut self, at: Instant, phase: Phase) {
+    fn close(&mut self, at: Instant, activity: Activity) {
         let from = self.end();
         if at > from {
-            self.periods.push(Period { from, to: at, phase });
+            self.periods.push(Period { from, to: at, activity });
         }
+    }
+}
+
+/// What the time in a phase is spent with, unless it is over.
+fn activity(phase: Phase) -> Option<Activity> {
+    match phase {
+        Phase::Starting => Some(Activity::Starting),
+        Phase::Running { .. } => Some(Activity::Up),
+        Phase::Hung(_) | Phase::Restarting(_) | Phase::Stopping(_) | Phase::Clearing => Some(Activity::Ending),
+        Phase::BackingOff { .. } => Some(Activity::BackingOff),
+        Phase::Done(_) => None,
     }
 }

@@ -32,6 +32,7 @@ impl Service {
             look_takes: Duration::from_millis(if dice.one_in(10) { dice.below(500) } else { 0 }),
             exit,
             when_asked: dice.reaction(),
+            on_hang_signal: None,
             leftover: dice.one_in(7).then(|| dice.reaction()),
         }
     }
