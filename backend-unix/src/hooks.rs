@@ -15,6 +15,8 @@ use supervisor_core::{ExitStatus, Instant};
 
 /// Calls that wait for their turn; of more, those that repeat are dropped, and told of.
 const MOST_WAITING: usize = 256;
+/// Where a command fails without a pause for hours and its hook is slow, the oldest of all others go, too.
+const MOST_MILESTONES: usize = 1 << 14;
 /// How long one may take.
 const LONGEST: Duration = Duration::from_secs(10);
 /// Calls that are named where they could not be made; more are only counted.
@@ -110,7 +112,7 @@ impl HookRunner {
         while matches!(self.current, Current::None) {
             let dropped = std::mem::take(&mut self.dropped);
             if dropped > 0 {
-                notices.push(failed(format!("{dropped} repeated events are lost: the hook is too slow for them")));
+                notices.push(failed(format!("{dropped} events are lost: the hook is too slow for them")));
             }
             let Some(call) = self.waiting.pop_front() else { break };
             match self.start(&call, now, signals) {
@@ -163,16 +165,11 @@ impl HookRunner {
         }
     }
 
-    /// Takes what was pushed. Where too many wait, the oldest of those that repeat goes.
+    /// Takes what was pushed, as far as there is room.
     fn receive(&mut self) {
         for call in self.calls.0.try_iter() {
             self.waiting.push_back(call);
-            if self.waiting.len() > MOST_WAITING
-                && let Some(repeats) = self.waiting.iter().position(|call| call.weight == Weight::Repeats)
-            {
-                self.waiting.remove(repeats);
-                self.dropped += 1;
-            }
+            self.dropped += u64::from(make_room(&mut self.waiting));
         }
     }
 
@@ -184,6 +181,15 @@ impl HookRunner {
         let role = Role::Helper { input: file.as_fd(), output: Output::Shared };
         Helper::start(&self.program, &[event], &role, signals, now + LONGEST)
     }
+}
+
+/// Where too many wait, the oldest of those that repeat goes; tells whether one did.
+fn make_room(waiting: &mut VecDeque<Call>) -> bool {
+    let is_full = waiting.len() > MOST_WAITING;
+    let repeats = || waiting.iter().position(|call| call.weight == Weight::Repeats);
+    let oldest = (waiting.len() > MOST_MILESTONES).then_some(0);
+    let surplus = if is_full { repeats().or(oldest) } else { None };
+    surplus.and_then(|index| waiting.remove(index)).is_some()
 }
 
 fn trouble(event: &str, end: HelperEnd) -> Option<UnixNotice> {
@@ -204,4 +210,28 @@ fn trouble(event: &str, end: HelperEnd) -> Option<UnixNotice> {
 
 fn failed(words: String) -> UnixNotice {
     UnixNotice::Trouble(Trouble::HookFailed { error: io::Error::other(words) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(event: &'static str, weight: Weight) -> Call {
+        Call { event, input: String::new(), weight }
+    }
+
+    #[test]
+    fn what_repeats_goes_first_and_milestones_stay() {
+        let mut waiting: VecDeque<_> = (0..MOST_WAITING).map(|_| call("status", Weight::Repeats)).collect();
+        assert!(!make_room(&mut waiting));
+        for _ in 0..MOST_WAITING {
+            waiting.push_back(call("exited", Weight::Milestone));
+            assert!(make_room(&mut waiting));
+        }
+        assert!(waiting.iter().all(|call| call.event == "exited"));
+        waiting.push_back(call("done", Weight::Milestone));
+        assert!(!make_room(&mut waiting), "no milestone is dropped");
+        waiting.push_back(call("status", Weight::Repeats));
+        assert!(make_room(&mut waiting) && waiting.back().is_some_and(|call| call.event == "done"));
+    }
 }

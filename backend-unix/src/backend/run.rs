@@ -121,12 +121,7 @@ impl Run {
     }
 
     /// Takes messages of the command, and a notice of one that was refused. What a run said that is over is no news.
-    pub fn take_messages(
-        &self,
-        notify: &mut Notify,
-        most: usize,
-        tree: &Tree,
-    ) -> Option<(RunId, Taken)> {
+    pub fn take_messages(&self, notify: &mut Notify, most: usize, tree: &Tree) -> Option<(RunId, Taken)> {
         let (run, main) = match self {
             Run::Starting { .. } => return None,
             Run::Idle => {

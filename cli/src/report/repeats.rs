@@ -18,11 +18,17 @@ pub struct Repeats {
 pub enum Verdict {
     PassedOver,
     /// It is, after so many others that were not.
-    Told { passed_over: u64 },
+    Told {
+        passed_over: u64,
+    },
 }
 
 impl Repeats {
     pub fn take(&mut self, notice: &Notice, at: Instant) -> Verdict {
+        if let Notice::Started { .. } = notice {
+            // What a run says first is news.
+            self.told.clear();
+        }
         if !is_said_by_command(notice) {
             return Verdict::Told { passed_over: std::mem::take(&mut self.passed_over) };
         }
@@ -82,5 +88,6 @@ mod tests {
         assert_eq!(repeats.take(&leaving, at(999)), told(1));
         assert_eq!(repeats.take(&ready, at(1000)), told(0));
         assert_eq!(repeats.take(&Notice::Started { run, pid }, at(1000)), told(0));
+        assert_eq!(repeats.take(&ready, at(1001)), told(0));
     }
 }

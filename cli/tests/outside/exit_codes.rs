@@ -35,7 +35,7 @@ fn a_command_that_is_not_there_is_127_at_once() {
     for command in ["no-such-command", "./no-such-command", "/no/such/command", ""] {
         let end = Supervised::start(place.supervisor([command])).end();
         end.assert_code(127);
-        assert_eq!(end.count(&format!("cannot start {command}")), 1, "{}", end.log);
+        assert_eq!(end.count(&format!("cannot start \"{command}\": not found")), 1, "{}", end.log);
         assert_eq!(end.count("restart "), 0, "{}", end.log);
     }
 }

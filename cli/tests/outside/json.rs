@@ -52,6 +52,7 @@ fn every_line_of_the_log_is_an_object() {
             "started",
             "hung",
             "autopsy",
+            "heartbeat_missing",
             "signal_sent",
             "exited",
             "backing_off",
@@ -240,9 +241,7 @@ fn metrics_are_what_prometheus_reads() {
     let place = Place::new();
     place.run(&["--metrics-file", "m.prom", "--max-restarts", "2", "--backoff-factor", "0"], "exit 1").assert_code(1);
     let text = place.read("m.prom");
-    for line in
-        ["supervisor_up{command=\"sh\"} 0", "supervisor_starts_total{command=\"sh\"} 3", "# TYPE supervisor_up gauge"]
-    {
+    for line in ["supervisor_up{name=\"m\"} 0", "supervisor_starts_total{name=\"m\"} 3", "# TYPE supervisor_up gauge"] {
         assert!(text.lines().any(|found| found == line), "{line} in {text}");
     }
 }
@@ -316,7 +315,8 @@ fn a_hook_that_hangs_is_ended_with_its_children_after_ten_seconds() {
     let hook =
         place.script("hook", "(setsid sh -c 'echo $$ >> pids; exec sleep 1000' &); echo $$ >> pids; exec sleep 1000");
     let before = now();
-    let end = place.run(&["--on-event", hook.to_str().unwrap()], "exit 0");
+    // The exit waits for hooks one grace period at most: here a little longer than one of them may take.
+    let end = place.run(&["--grace-period", "12", "--on-event", hook.to_str().unwrap()], "exit 0");
     end.assert_code(0);
     let took = now() - before;
     assert!((10.0..25.0).contains(&took), "{took}");
@@ -334,7 +334,7 @@ fn hooks_that_fail_are_reported() {
     let end = place.run(&["--on-event", hook.to_str().unwrap()], "exit 0");
     end.assert_code(0);
     end.assert_tells(&["--on-event: started: exited with code 5"]);
-    end.assert_tells(&["--on-event: exited: was killed by signal 9"]);
+    end.assert_tells(&["--on-event: exited: was killed by SIGKILL"]);
 }
 
 #[test]
@@ -350,10 +350,10 @@ fn a_hook_that_vanishes_is_reported() {
 #[test]
 fn clearing_the_command_spares_its_hooks() {
     let place = Place::new();
-    let slow = "sh -c 'sleep 1; echo >> done' & wait";
+    let slow = "sh -c 'sleep 0.4; echo >> done' & wait";
     let hook = place.script("hook", &format!("[ $SUPERVISOR_EVENT = started ] || exit 0; {slow}"));
     let end = place
-        .run(&["--on-event", hook.to_str().unwrap(), "--grace-period", "0.1"], "trap '' TERM; sleep 1000 & exit 0");
+        .run(&["--on-event", hook.to_str().unwrap(), "--grace-period", "0.3"], "trap '' TERM; sleep 1000 & exit 0");
     end.assert_code(0);
     assert_eq!(place.read("done").lines().count(), 1, "{}", end.log);
     // Nor does a hook hold up the end of the run.
@@ -385,12 +385,14 @@ fn a_dry_run_tells_the_signals_and_what_is_not_watched() {
     let place = Place::new();
     let end = place.run(&["--dry-run", "--hang-signal", "QUIT", "--grace-period", "7"], "true");
     assert!(
-        end.output.contains("SIGTERM asks it to leave, SIGQUIT if it hangs; SIGKILL follows after 7 s"),
+        end.output.contains(
+            "SIGTERM asks it to leave, SIGKILL follows after 7 s; if it hangs, SIGQUIT comes first, 7 s before SIGTERM"
+        ),
         "{}",
         end.output
     );
     let end = place.run(&["--dry-run", "--no-heartbeat"], "true");
-    assert!(end.output.contains("nobody notices: --no-heartbeat"), "{}", end.output);
+    assert!(end.output.contains("no hang is found: --no-heartbeat"), "{}", end.output);
 }
 
 #[test]

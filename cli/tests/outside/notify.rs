@@ -118,9 +118,10 @@ fn its_last_words_are_heard_however_many_they_are() {
         "{TELL}\nimport signal\n\
          if len(open('runs').readlines()) == 3: sys.exit(0)\n\
          open('runs', 'a').write('x\\n')\n\
-         own, parent = os.getpid(), os.getppid()\n\
+         stat = lambda pid: open(f'/proc/{{pid}}/stat').read().rsplit(') ')[1].split()\n\
+         own, parent = os.getpid(), int(stat(os.getppid())[1])\n\
          if os.fork() == 0:\n  \
-           while open(f'/proc/{{own}}/stat').read().rsplit(') ')[1][0] != 'Z': time.sleep(0.001)\n  \
+           while os.path.exists(f'/proc/{{own}}/stat'): time.sleep(0.001)\n  \
            os.kill(parent, signal.SIGCONT)\n  \
            os._exit(0)\n\
          os.kill(parent, signal.SIGSTOP)\n\

@@ -79,7 +79,7 @@ fn without_a_proc_of_its_own_it_clears_the_namespace() {
         // A daemon that lives on has the lock, so that the next run would wait for ever.
         let end = start(&place, &container, &options, &script).end();
         end.assert_code(3);
-        end.assert_tells(&["cannot see processes", "sent SIGTERM to all processes", "sent SIGKILL to all processes"]);
+        end.assert_tells(&["/proc", "sent SIGTERM to leftovers", "sent SIGKILL to leftovers"]);
     }
 }
 

@@ -136,13 +136,6 @@ impl Supervised {
         }
     }
 
-    /// Waits for another line of the log that contains `words`.
-    pub fn wait_for_new_line(&mut self, words: &str) {
-        let seen = std::mem::take(&mut self.seen);
-        self.wait_for_line(words);
-        self.seen.splice(0..0, seen);
-    }
-
     /// The pid of the command, from the log.
     pub fn command_pid(&mut self) -> i32 {
         let line = self.wait_for_line("as pid ");
