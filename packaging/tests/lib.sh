@@ -29,11 +29,11 @@ expect() {
   if [[ $2 == "$3" ]]; then ok "$1"; else fail "$1" "saw '$2', wanted '$3'"; fi
 }
 
-# check NAME COMMAND...: the command succeeds; a failure shows its output.
+# check NAME COMMAND...: the command succeeds; a failure shows its output, or the command where there is none.
 check() {
   local name=$1 output
   shift
-  if output=$("$@" 2>&1); then ok "$name"; else fail "$name" "$(summary "$output")"; fi
+  if output=$("$@" 2>&1); then ok "$name"; else fail "$name" "$(summary "${output:-this failed: $*}")"; fi
 }
 
 # quiet NAME COMMAND...: the command succeeds and says nothing.
