@@ -333,7 +333,7 @@ impl Backend for UnixBackend {
         match keeper {
             Ok(keeper) => {
                 self.tree.begin(keeper.pid());
-                self.run = Run::Starting { run, keeper, stall: Stall::Since(self.now()) };
+                self.run = Run::Starting { run, keeper, stall: Stall::Since(self.now()), held: Vec::new() };
             }
             Err(error) => {
                 let failure = failure(error.raw_os_error().unwrap_or_default());

@@ -92,12 +92,12 @@ impl Tree {
         ancestor > 0 && self.members().is_ok_and(|members| members.iter().any(is_pid))
     }
 
-    /// After a signal to the main process or its group: takes note of who got it, and wakes those that are stopped,
-    /// which do not see a signal until they go on.
-    pub fn sent_to(&mut self, signal: Signal, got_it: impl Fn(&Process) -> bool) -> Vec<UnixNotice> {
+    /// After a signal to the main process or its group: takes note of those that got it, and returns those of them that
+    /// are stopped, which do not see it until they go on.
+    pub fn sent_to(&mut self, signal: Signal, got_it: impl Fn(&Process) -> bool) -> Vec<Named> {
         let members: Vec<_> = self.seen().into_iter().filter(got_it).collect();
         self.sent.extend(members.iter().map(|process| (process.id, signal)));
-        wake(&members)
+        members.iter().filter(|process| process.is_stopped()).map(Process::named).collect()
     }
 
     /// Whether a process was sent a signal by itself.

@@ -20,8 +20,8 @@ use supervisor_core::{Backend, Event, ExitStatus, Incoming, Instant, RunId, Star
 pub(super) enum Run {
     /// Nothing runs.
     Idle,
-    /// The keeper is there, and about to execute the command.
-    Starting { run: RunId, keeper: Keeper, stall: Stall },
+    /// The keeper is there, and about to execute the command. Signals for the main process wait until it has.
+    Starting { run: RunId, keeper: Keeper, stall: Stall, held: Vec<Signal> },
     /// The main process lives.
     Alive { run: RunId, keeper: Keeper, main: i32, started: Instant, conduct: Conduct },
     /// The main process ended, or was never executed; something that it started may be left.
@@ -161,8 +161,10 @@ impl UnixBackend {
 
     fn main_started(&mut self, main: i32) {
         let now = self.now();
+        let mut held_back = Vec::new();
         self.run = match std::mem::replace(&mut self.run, Run::Idle) {
-            Run::Starting { run, keeper, .. } => {
+            Run::Starting { run, keeper, held, .. } => {
+                held_back = held;
                 self.last_beat = now;
                 self.probe.iter_mut().for_each(|probe| probe.begin(main, now));
                 self.queue.push_back(Incoming::Event(Event::Started { run, pid: main.unsigned_abs() }));
@@ -170,6 +172,7 @@ impl UnixBackend {
             }
             run @ (Run::Idle | Run::Alive { .. } | Run::Ended { .. }) => run,
         };
+        held_back.into_iter().for_each(|signal| self.forward(signal));
     }
 
     fn start_failed(&mut self, os_error: i32) {

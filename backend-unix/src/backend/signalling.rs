@@ -6,7 +6,7 @@ use crate::config::StopTarget;
 use crate::keeper::Keeper;
 use crate::keeper::protocol::Recipient;
 use crate::linux::read_proc;
-use crate::notice::{Disregard, Target, Trouble, UnixNotice};
+use crate::notice::{Disregard, Named, Target, Trouble, UnixNotice};
 use crate::signals::Signal;
 use crate::tree::{Delivery, named};
 use rustix::io::Errno;
@@ -16,6 +16,9 @@ use supervisor_core::{Backend, Instant, Purpose};
 
 /// Between two attempts to see what is left.
 const RESCAN_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Signals that wait for the start of the command.
+const MOST_HELD: usize = 64;
 
 impl UnixBackend {
     pub(super) fn signal_run(&mut self, purpose: Purpose) {
@@ -35,10 +38,14 @@ impl UnixBackend {
         }
     }
 
-    /// Passes a signal to the supervisor on to the main process.
+    /// Passes a signal to the supervisor on to the main process, as soon as that is known to execute the command.
     pub(super) fn forward(&mut self, signal: Signal) {
-        let Run::Alive { keeper, main, .. } = &self.run else {
-            return self.tell(UnixNotice::SignalForwarded { signal, pid: None });
+        let (keeper, main) = match &mut self.run {
+            Run::Alive { keeper, main, .. } => (keeper, main),
+            Run::Starting { held, .. } if held.len() < MOST_HELD => return held.push(signal),
+            Run::Idle | Run::Starting { .. } | Run::Ended { .. } => {
+                return self.tell(UnixNotice::SignalForwarded { signal, pid: None });
+            }
         };
         let (pid, result) = (*main, keeper.order(Recipient::Main, signal));
         self.tell(match result {
@@ -83,11 +90,23 @@ impl UnixBackend {
         };
         self.order(recipient, signal);
         let Some(main) = self.main() else { return };
-        let notices = self.tree.sent_to(signal, |process| match recipient {
+        let stopped = self.tree.sent_to(signal, |process| match recipient {
             Recipient::Group => process.group == main || process.id.pid == main,
             Recipient::Main | Recipient::Children => process.id.pid == main,
         });
-        self.tell_all(notices);
+        self.wake_stopped(recipient, stopped);
+    }
+
+    /// By the keeper, too: what goes on before it has got the signal may stop itself again.
+    fn wake_stopped(&mut self, recipient: Recipient, stopped: Vec<Named>) {
+        if stopped.is_empty() {
+            return;
+        }
+        let _ = self.run.keeper().map(|keeper| keeper.order(recipient, Signal::CONT));
+        for process in stopped {
+            let target = Target::Processes { processes: vec![process] };
+            self.tell(UnixNotice::SignalSent { signal: Signal::CONT, target });
+        }
     }
 
     fn ask_leftovers(&mut self, signal: Signal) {

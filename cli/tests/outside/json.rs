@@ -189,14 +189,28 @@ fn what_a_hook_leaves_behind_ends_with_it() {
     supervised.end().assert_code(0);
 }
 
+/// What repeats is dropped first, and told of; what happens to a run always arrives.
 #[test]
-fn a_hook_that_is_far_too_slow_misses_events_and_that_is_told() {
+fn a_hook_that_is_far_too_slow_misses_what_repeats_and_that_is_told() {
     let place = Place::new();
-    let hook = place.script("hook", "echo >> calls; [ $(wc -l < calls) -gt 1 ] || sleep 3");
-    let options = ["-q", "--on-event", hook.to_str().unwrap(), "--max-restarts", "150", "--backoff-factor", "0"];
-    let end = place.run(&options, "exit 1");
-    end.assert_code(1);
-    assert!(end.log.contains("events are lost on a hook that is too slow"), "{}", end.log);
+    let hook = place.script("hook", "echo $SUPERVISOR_EVENT >> calls; [ $SUPERVISOR_EVENT != started ] || sleep 3");
+    let script = "trap '' 40; trap 'exit 3' USR1; echo > ready; while :; do sleep 0.05; done";
+    let options =
+        ["--no-heartbeat", "--on-event", hook.to_str().unwrap(), "--max-restarts", "0", "--grace-period", "30"];
+    let mut supervised = place.start(&options, script);
+    wait_for_file(&place.path("ready"));
+    // Each of these is passed on, and an event of its own.
+    let flood =
+        format!("i=0; while [ $i -lt 600 ]; do kill -40 {0}; i=$((i + 1)); done; kill -USR1 {0}", supervised.pid());
+    assert!(std::process::Command::new("sh").args(["-c", &flood]).status().unwrap().success());
+    supervised.wait_for_line("exited with code 3");
+    let end = supervised.end();
+    end.assert_code(3);
+    assert!(end.log.contains("events are lost: the hook is too slow for them"), "{}", end.log);
+    let calls = place.read("calls");
+    for milestone in ["supervising", "started", "exited", "done"] {
+        assert_eq!(calls.lines().filter(|call| *call == milestone).count(), 1, "{milestone}: {calls}");
+    }
 }
 
 #[test]
