@@ -3,8 +3,7 @@
 //! A claim is an abstract socket, unix(7): its name exists for as long as it is bound, and no file is made. Supervisors
 //! see each other's claims within one network namespace.
 
-use crate::heartbeat::file_status::is_at_hand;
-use crate::worker::within;
+use crate::worker::within_at;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, socket};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use std::io;
@@ -37,7 +36,7 @@ impl Claim {
     /// Claims a path, whether there is a file or not: links on the way to it are followed.
     pub fn take(path: &Path) -> Claimed {
         let owned = path.to_owned();
-        let name = if is_at_hand(path) { identity(path) } else { within(PATIENCE, move || identity(&owned)) };
+        let name = within_at(path, PATIENCE, move || identity(&owned));
         match name.and_then(|name| bind_to(&name)) {
             Ok(name) => Claimed::Ours(Claim { _name: name }),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => Claimed::Taken,

@@ -39,4 +39,4 @@ pub use own_file::OwnFile;
 pub use signals::{Hangup, Signal, Signals};
 pub use tree::process::ProcessId;
 pub use tree::snapshot::{ProcessSnapshot, Rest};
-pub use worker::{Worker, within};
+pub use worker::{Worker, within, within_at};

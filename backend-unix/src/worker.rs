@@ -1,8 +1,10 @@
 //! Work that may wait for others, such as a file system or a service manager, done by a thread of its own, so that who
 //! orders it does not wait.
 
+use crate::heartbeat::file_status::is_at_hand;
 use std::collections::VecDeque;
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -151,6 +153,18 @@ pub fn within<T: Send + 'static>(
         Ok(()) => answers.recv_timeout(patience).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
         Err(_) => here(),
     }
+}
+
+/// The same, about a path: done here, and at once, where nothing but this machine could be waited for.
+///
+/// # Errors
+/// As for [`within`].
+pub fn within_at<T: Send + 'static>(
+    path: &Path,
+    patience: Duration,
+    work: impl Fn() -> io::Result<T> + Send + Sync + 'static,
+) -> io::Result<T> {
+    if is_at_hand(path) { work() } else { within(patience, work) }
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {

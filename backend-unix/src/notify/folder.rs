@@ -3,7 +3,7 @@
 //! name is abstract after all.
 
 use crate::heartbeat::file_status::is_at_hand;
-use crate::worker::within;
+use crate::worker::{within, within_at};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, connect, setsockopt, socket, sockopt};
 use rustix::fs::{rmdir, unlink};
 use std::ffi::{CString, OsString};
@@ -69,12 +69,9 @@ impl Address {
     /// The same, but does not wait for a file system that does not answer.
     pub fn remove(&self) {
         let Address::Folder { folder, .. } = self else { return };
-        if is_at_hand(folder) {
-            return self.clear();
-        }
         let address = self.clone();
         // What is not gone by then is swept by the next supervisor that looks here.
-        let _ = within(PATIENCE, move || {
+        let _ = within_at(folder, PATIENCE, move || {
             address.clear();
             Ok(())
         });

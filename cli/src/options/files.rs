@@ -5,7 +5,7 @@ use crate::exit_code;
 use crate::patience;
 use std::io;
 use std::path::{Path, PathBuf};
-use supervisor_backend_unix::{OwnFile, within};
+use supervisor_backend_unix::{OwnFile, within_at};
 use supervisor_core::Watchdog;
 
 /// A file that tells the current state.
@@ -78,8 +78,8 @@ pub fn heartbeat_file(path: &Path, watchdog: Watchdog) -> Result<PathBuf, Refusa
 
 /// Whether there is a directory. A file system that does not answer soon has none; nor is it worth failing for.
 fn is_directory(path: &Path) -> bool {
-    let path = path.to_owned();
-    within(patience::SHORT, move || Ok(path.is_dir())).unwrap_or(false)
+    let owned = path.to_owned();
+    within_at(path, patience::SHORT, move || Ok(owned.is_dir())).unwrap_or(false)
 }
 
 fn cannot_work(message: String) -> Refusal {
