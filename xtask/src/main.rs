@@ -1,13 +1,16 @@
 //! The project's own tools: `cargo xtask <task>`.
 
+mod bench;
 mod chaos;
 mod docs;
+mod drawing;
 mod replay;
 mod scenario;
 mod simulate;
 mod stage;
 mod svg;
 mod timeline;
+mod workspace;
 
 use clap::{Parser, Subcommand};
 use std::process::{Command, ExitCode};
@@ -33,6 +36,8 @@ enum Task {
     },
     /// Inject faults at random into real supervisors, and account for everything
     Chaos(chaos::Options),
+    /// Measure this supervisor and its peers side by side, and write docs/benchmarks.md
+    Bench(bench::Options),
     /// Run the same decisions through months of virtual life, and tell what became of them
     Simulate(simulate::Options),
     /// Feed a JSON log through the machine again, and say why it decided as it did
@@ -50,6 +55,7 @@ fn main() -> ExitCode {
     match Options::parse().task {
         Task::Scenario { name, speed } => built(|| scenario::run(&name, speed)),
         Task::Chaos(options) => built(|| chaos::run(options)),
+        Task::Bench(options) => bench::run(options),
         Task::Simulate(options) => simulate::run(options),
         Task::Replay(options) => replay::run(options),
         Task::Docs(options) => docs::run(options),
