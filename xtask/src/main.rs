@@ -1,6 +1,7 @@
 //! The project's own tools: `cargo xtask <task>`.
 
 mod bench;
+mod budget;
 mod chaos;
 mod docs;
 mod drawing;
@@ -38,6 +39,8 @@ enum Task {
     Chaos(chaos::Options),
     /// Measure this supervisor and its peers side by side, and write docs/benchmarks.md
     Bench(bench::Options),
+    /// Count what does not depend on the speed of the machine, and fail above a bound
+    Budget(budget::Options),
     /// Run the same decisions through months of virtual life, and tell what became of them
     Simulate(simulate::Options),
     /// Feed a JSON log through the machine again, and say why it decided as it did
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Task::Scenario { name, speed } => built(|| scenario::run(&name, speed)),
         Task::Chaos(options) => built(|| chaos::run(options)),
         Task::Bench(options) => bench::run(options),
+        Task::Budget(options) => budget::run(options),
         Task::Simulate(options) => simulate::run(options),
         Task::Replay(options) => replay::run(options),
         Task::Docs(options) => docs::run(options),
