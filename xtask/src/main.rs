@@ -3,6 +3,7 @@
 mod bench;
 mod budget;
 mod chaos;
+mod dist;
 mod docs;
 mod drawing;
 mod replay;
@@ -41,6 +42,8 @@ enum Task {
     Bench(bench::Options),
     /// Count what does not depend on the speed of the machine, and fail above a bound
     Budget(budget::Options),
+    /// Build what people install, into target/dist
+    Dist(dist::Options),
     /// Run the same decisions through months of virtual life, and tell what became of them
     Simulate(simulate::Options),
     /// Feed a JSON log through the machine again, and say why it decided as it did
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Task::Chaos(options) => built(|| chaos::run(options)),
         Task::Bench(options) => bench::run(options),
         Task::Budget(options) => budget::run(options),
+        Task::Dist(options) => dist::run(options),
         Task::Simulate(options) => simulate::run(options),
         Task::Replay(options) => replay::run(options),
         Task::Docs(options) => docs::run(options),
