@@ -6,6 +6,7 @@ mod chaos;
 mod dist;
 mod docs;
 mod drawing;
+mod pictures;
 mod replay;
 mod scenario;
 mod simulate;
@@ -44,6 +45,8 @@ enum Task {
     Budget(budget::Options),
     /// Build what people install, into target/dist
     Dist(dist::Options),
+    /// Draw the pictures of the documents, from what the machine decides
+    Pictures(pictures::Options),
     /// Run the same decisions through months of virtual life, and tell what became of them
     Simulate(simulate::Options),
     /// Feed a JSON log through the machine again, and say why it decided as it did
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(options),
         Task::Budget(options) => budget::run(options),
         Task::Dist(options) => dist::run(options),
+        Task::Pictures(options) => pictures::run(options),
         Task::Simulate(options) => simulate::run(options),
         Task::Replay(options) => replay::run(options),
         Task::Docs(options) => docs::run(options),
