@@ -3,6 +3,7 @@
 mod bench;
 mod budget;
 mod chaos;
+mod check;
 mod dist;
 mod docs;
 mod drawing;
@@ -47,6 +48,8 @@ enum Task {
     Dist(dist::Options),
     /// Draw the pictures of the documents, from what the machine decides
     Pictures(pictures::Options),
+    /// Do what decides whether a change lands
+    Check,
     /// Run the same decisions through months of virtual life, and tell what became of them
     Simulate(simulate::Options),
     /// Feed a JSON log through the machine again, and say why it decided as it did
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Task::Budget(options) => budget::run(options),
         Task::Dist(options) => dist::run(options),
         Task::Pictures(options) => pictures::run(options),
+        Task::Check => check::run(),
         Task::Simulate(options) => simulate::run(options),
         Task::Replay(options) => replay::run(options),
         Task::Docs(options) => docs::run(options),
