@@ -65,7 +65,7 @@ fn restarts(rig: &mut Rig, own: &Path, count: usize) -> io::Result<[Curve; 2]> {
     const STEPS: usize = 10;
     eprintln!("{count} restarts");
     let mut time = Curve::new("restarts", "a restart", "ms");
-    let mut memory = Curve::new("restarts", "private dirty memory", "KiB");
+    let mut memory = Curve::new("restarts", "private dirty memory of the supervisor", "KiB");
     let supervisor = rig.supervise(own, "--no-heartbeat --backoff-factor 0", Behaviour::Crash, 0)?;
     let mut last: Option<Record> = None;
     for step in 1..=STEPS {
@@ -85,7 +85,7 @@ fn restarts(rig: &mut Rig, own: &Path, count: usize) -> io::Result<[Curve; 2]> {
 fn descendants(rig: &mut Rig, own: &Path, counts: &[usize]) -> io::Result<[Curve; 3]> {
     let mut stop = Curve::new("descendants", "a stop", "ms");
     let mut late = Curve::new("descendants", "a hang is decided late by", "ms");
-    let mut heal = Curve::new("descendants", "from the signal to a hung command to its next start", "ms");
+    let mut heal = Curve::new("descendants", "a hang, from the signal to the next start", "ms");
     for count in counts {
         eprintln!("{count} descendants");
         let descendants = *count as f64;
