@@ -1,13 +1,20 @@
 //! The project's own tools: `cargo xtask <task>`.
 
+mod bench;
+mod budget;
 mod chaos;
+mod check;
+mod dist;
 mod docs;
+mod drawing;
+mod pictures;
 mod replay;
 mod scenario;
 mod simulate;
 mod stage;
 mod svg;
 mod timeline;
+mod workspace;
 
 use clap::{Parser, Subcommand};
 use std::process::{Command, ExitCode};
@@ -33,6 +40,16 @@ enum Task {
     },
     /// Inject faults at random into real supervisors, and account for everything
     Chaos(chaos::Options),
+    /// Measure this supervisor and its peers side by side, and write docs/benchmarks.md
+    Bench(bench::Options),
+    /// Count what does not depend on the speed of the machine, and fail above a bound
+    Budget(budget::Options),
+    /// Build what people install, into target/dist
+    Dist(dist::Options),
+    /// Draw the pictures of the documents, from what the machine decides
+    Pictures(pictures::Options),
+    /// Do what decides whether a change lands
+    Check,
     /// Run the same decisions through months of virtual life, and tell what became of them
     Simulate(simulate::Options),
     /// Feed a JSON log through the machine again, and say why it decided as it did
@@ -50,6 +67,11 @@ fn main() -> ExitCode {
     match Options::parse().task {
         Task::Scenario { name, speed } => built(|| scenario::run(&name, speed)),
         Task::Chaos(options) => built(|| chaos::run(options)),
+        Task::Bench(options) => bench::run(options),
+        Task::Budget(options) => budget::run(options),
+        Task::Dist(options) => dist::run(options),
+        Task::Pictures(options) => pictures::run(options),
+        Task::Check => check::run(),
         Task::Simulate(options) => simulate::run(options),
         Task::Replay(options) => replay::run(options),
         Task::Docs(options) => docs::run(options),

@@ -1,0 +1,116 @@
+//! What is measured of this supervisor alone, since no peer does it.
+
+use super::measure::{Effort, median, millis};
+use super::processes;
+use super::rig::{PATIENCE, Rig};
+use super::workload::{Behaviour, Kind};
+use crate::workspace;
+use rustix::time::{ClockId, clock_getres, clock_gettime};
+use serde_json::Value;
+use std::path::Path;
+use std::time::Duration;
+use std::{fs, io, thread};
+
+/// How late hangs are decided, in milliseconds; negative is early.
+pub struct Lateness {
+    pub count: usize,
+    pub least: f64,
+    pub median: f64,
+    pub most: f64,
+}
+
+/// By what the command tells that it is alive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Means {
+    File,
+    Notify,
+}
+
+/// Hangs that are brought about one after another, each a heartbeat at another moment and nothing after it.
+pub fn lateness(rig: &mut Rig, program: &Path, means: Means, hangs: usize) -> io::Result<Lateness> {
+    const TIMEOUT: Duration = Duration::from_millis(200);
+    let (option, behaviour) = match means {
+        Means::File => ("", Behaviour::Hang),
+        Means::Notify => ("--notify", Behaviour::HangNotify),
+    };
+    let options = format!("--timeout 0.2 --backoff-factor 0 {option}");
+    rig.supervise(program, &options, behaviour, 0)?;
+    let mut late = Vec::new();
+    for _ in 0..hangs {
+        let beat = rig.records.expect(Kind::Beat, 1, PATIENCE)?[0].at;
+        let asked = rig.records.expect(Kind::Asked, 1, PATIENCE)?[0].at;
+        late.push(millis(asked.saturating_sub(beat)) - millis(TIMEOUT));
+    }
+    rig.clear();
+    let middle = median(&mut late).unwrap_or_default();
+    let (least, most) = (late.first().copied(), late.last().copied());
+    Ok(Lateness { count: hangs, least: least.unwrap_or_default(), median: middle, most: most.unwrap_or_default() })
+}
+
+/// A tick of the kernel's coarse clock, which stamps files, in milliseconds.
+pub fn tick() -> f64 {
+    let resolution = clock_getres(ClockId::RealtimeCoarse);
+    millis(Duration::new(resolution.tv_sec as u64, resolution.tv_nsec as u32))
+}
+
+/// What a command costs that beats a thousand times a second.
+pub struct Beating {
+    /// Context switches a second.
+    pub switches: f64,
+    /// Milliseconds of CPU in each timeout.
+    pub cpu: f64,
+}
+
+/// The timeout is two seconds.
+pub fn beating(rig: &mut Rig, program: &Path, effort: Effort) -> io::Result<Beating> {
+    const TIMEOUT: f64 = 2.0;
+    rig.supervise(program, "--timeout 2", Behaviour::Beat, 0)?;
+    let started = rig.records.expect(Kind::Start, 1, PATIENCE)?;
+    let pids = rig.at_rest(&started);
+    let (switches, cpu) = (processes::context_switches(&pids), processes::cpu_seconds(&pids));
+    let window = effort.window * 4;
+    thread::sleep(window);
+    let seconds = window.as_secs_f64();
+    let beating = Beating {
+        switches: (processes::context_switches(&pids) - switches) / seconds,
+        cpu: (processes::cpu_seconds(&pids) - cpu) * 1e3 / seconds * TIMEOUT,
+    };
+    rig.clear();
+    Ok(beating)
+}
+
+/// What one walk through /proc costs here, in milliseconds of CPU.
+pub fn walk() -> f64 {
+    let mut samples: Vec<f64> = (0..50)
+        .map(|_| {
+            let before = clock_gettime(ClockId::ThreadCPUTime);
+            processes::all().for_each(|pid| drop(fs::read(format!("/proc/{pid}/stat"))));
+            let after = clock_gettime(ClockId::ThreadCPUTime);
+            (after.tv_sec - before.tv_sec) as f64 * 1e3 + (after.tv_nsec - before.tv_nsec) as f64 / 1e6
+        })
+        .collect();
+    median(&mut samples).unwrap_or_default()
+}
+
+/// The machine by itself; see xtask/examples/machine.rs, which is built for release.
+pub struct Machine {
+    /// Nanoseconds of one `handle_event`.
+    pub event: f64,
+    pub allocations: f64,
+    /// Events a second of the whole simulation.
+    pub simulation: f64,
+}
+
+/// # Errors
+/// It does not build.
+pub fn machine() -> io::Result<Machine> {
+    let mut example = workspace::cargo();
+    example.args(["run", "--quiet", "--release", "--locked", "-p", "xtask", "--example", "machine"]);
+    let figures: Value = serde_json::from_str(&workspace::output(&mut example)?)?;
+    let figure = |name: &str| figures[name].as_f64().unwrap_or(f64::NAN);
+    Ok(Machine {
+        event: figure("handle_event_ns"),
+        allocations: figure("allocations"),
+        simulation: figure("events_per_second"),
+    })
+}

@@ -1,0 +1,152 @@
+//! `cargo xtask dist`: what people install, into `dist` in the target folder.
+
+mod completions;
+mod packages;
+mod trial;
+
+use crate::workspace::{self, Linkage, PACKAGE, PROGRAM};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::{env, fs, io};
+
+/// How it is made.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Install what was made into empty roots, and run it there (as root, with dpkg and unshare)
+    #[arg(long)]
+    check: bool,
+}
+
+/// Makes everything for which there is a tool, and says what is missing.
+pub fn run(options: Options) -> ExitCode {
+    match make(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Where things stand while they are made.
+struct Dist {
+    /// What people get.
+    folder: PathBuf,
+    /// The files of which archives and packages are made.
+    stage: PathBuf,
+    version: String,
+    linkage: Linkage,
+    /// The age of all that is made, so that the same commit gives the same bytes, in seconds since the epoch:
+    /// <https://reproducible-builds.org/specs/source-date-epoch/>.
+    epoch: String,
+}
+
+impl Dist {
+    fn begin() -> io::Result<Dist> {
+        let folder = workspace::target()?.join("dist");
+        let stage = folder.join("stage");
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(_) | Ok(()) => {}
+        }
+        fs::create_dir_all(&stage)?;
+        let epoch = env::var("SOURCE_DATE_EPOCH").map_or_else(|_| commit_time(), Ok)?;
+        Ok(Dist { folder, stage, version: workspace::version()?, linkage: Linkage::available()?, epoch })
+    }
+
+    /// The name of a file that is for one kind of machine.
+    fn name(&self, suffix: &str) -> String {
+        format!("{PACKAGE}-{}-{}{suffix}", self.version, self.linkage.triple())
+    }
+}
+
+fn make(options: &Options) -> io::Result<()> {
+    let dist = Dist::begin()?;
+    println!("{PROGRAM} {}: {}", dist.version, dist.linkage.words());
+    let binary = workspace::build_static(dist.linkage)?;
+    fs::copy(&binary, dist.folder.join(PROGRAM))?;
+    fs::copy(&binary, dist.stage.join(PROGRAM))?;
+    man_page(&dist.stage)?;
+    completions::write(&dist.stage.join("completions"))?;
+    documents(&dist.stage)?;
+    archive(&dist)?;
+    packages::deb(&dist)?;
+    packages::rpm(&dist)?;
+    bill_of_materials(&dist)?;
+    if options.check {
+        trial::of_binary(&dist)?;
+        trial::of_deb(&dist)?;
+    }
+    fs::remove_dir_all(&dist.stage)?;
+    sums(&dist.folder)?;
+    println!("{}", dist.folder.display());
+    Ok(())
+}
+
+fn man_page(stage: &Path) -> io::Result<()> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(supervisor_cli::parser()).render(&mut page)?;
+    fs::write(stage.join(format!("{PROGRAM}.1")), page)
+}
+
+/// What people read; those that are there.
+fn documents(stage: &Path) -> io::Result<()> {
+    for name in ["README.md", "README.ru.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
+        match fs::copy(workspace::root().join(name), stage.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(_) => println!("{name} is not there, and left out"),
+            Ok(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The same bytes for the same files: sorted, owned by root, of one age.
+fn archive(dist: &Dist) -> io::Result<()> {
+    let root = format!("--transform=s,^\\.,{},", dist.name(""));
+    let options = ["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mode=go-w", &root];
+    let file = dist.folder.join(dist.name(".tar.gz"));
+    let mut tar = Command::new("tar");
+    // Without -n, gzip would note a name and a time of its own.
+    tar.args(options).args([&format!("--mtime=@{}", dist.epoch), "--use-compress-program=gzip -n", "-cf"]).arg(file);
+    workspace::run(tar.arg("-C").arg(&dist.stage).arg("."))
+}
+
+fn commit_time() -> io::Result<String> {
+    let time = workspace::output(workspace::command("git").args(["log", "-1", "--format=%ct"]))?;
+    Ok(time.trim().to_owned())
+}
+
+/// All crates that the program is made of, as CycloneDX.
+fn bill_of_materials(dist: &Dist) -> io::Result<()> {
+    if workspace::find("cargo-cyclonedx").is_none() {
+        println!("no SBOM: cargo install cargo-cyclonedx");
+        return Ok(());
+    }
+    let mut list = workspace::cargo();
+    list.env("SOURCE_DATE_EPOCH", &dist.epoch).args([
+        "cyclonedx",
+        "--quiet",
+        "--format",
+        "json",
+        "--target",
+        &dist.linkage.triple(),
+    ]);
+    workspace::run(list.args(["--override-filename", "sbom"]))?;
+    // It writes one beside each manifest of the workspace; the program's is the one that people need.
+    fs::copy(workspace::root().join("cli/sbom.json"), dist.folder.join(dist.name(".cdx.json")))?;
+    for folder in ["core", "backend-unix", "cli", "test-clients", "xtask"] {
+        match fs::remove_file(workspace::root().join(folder).join("sbom.json")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(_) | Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
+fn sums(folder: &Path) -> io::Result<()> {
+    let mut names: Vec<_> = fs::read_dir(folder)?.flatten().map(|entry| entry.file_name()).collect();
+    names.sort();
+    let sums = workspace::output(Command::new("sha256sum").current_dir(folder).arg("--").args(names))?;
+    fs::write(folder.join("SHA256SUMS"), sums)
+}

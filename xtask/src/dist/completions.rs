@@ -1,0 +1,104 @@
+//! Completions for shells, from the one definition of the options.
+
+use crate::workspace::PROGRAM;
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, Command, ValueHint};
+use clap_complete::{Shell, generate};
+use std::path::Path;
+use std::{fs, io};
+
+/// What may follow an option, where that is a short list. The program itself takes more: a signal may be a number.
+const VALUES: [(&str, &[&str]); 7] = [
+    ("restart", &["never", "on-failure", "always"]),
+    ("log_format", &["text", "json"]),
+    ("stop_target", &["group", "main"]),
+    ("stop_signal", &SIGNALS),
+    ("hang_signal", &SIGNALS),
+    ("stop_on", &SIGNALS),
+    ("restart_signal", &SIGNALS),
+];
+const SIGNALS: [&str; 9] = ["TERM", "INT", "QUIT", "HUP", "ABRT", "USR1", "USR2", "WINCH", "KILL"];
+
+/// Options that name a file, and the one that names a program.
+const HINTS: [(&str, ValueHint); 6] = [
+    ("heartbeat_file", ValueHint::FilePath),
+    ("status_file", ValueHint::FilePath),
+    ("metrics_file", ValueHint::FilePath),
+    ("pid_file", ValueHint::FilePath),
+    ("healthcheck", ValueHint::FilePath),
+    ("on_event", ValueHint::ExecutablePath),
+];
+
+/// Writes them into a folder, under the names by which shells look for them.
+///
+/// # Errors
+/// Those of the file system.
+pub fn write(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    for (shell, name) in
+        [(Shell::Bash, "supervisor.bash"), (Shell::Zsh, "_supervisor"), (Shell::Fish, "supervisor.fish")]
+    {
+        let mut script = Vec::new();
+        generate(shell, &mut parser(), PROGRAM, &mut script);
+        script.extend_from_slice(commands(shell).as_bytes());
+        fs::write(folder.join(name), script)?;
+    }
+    Ok(())
+}
+
+/// The parser with what only a shell needs to know.
+fn parser() -> Command {
+    supervisor_cli::parser().mut_args(|option: Arg| {
+        let id = option.get_id().as_str().to_owned();
+        let values = VALUES.iter().find(|(name, _)| *name == id).map(|(_, values)| *values);
+        let hint = HINTS.iter().find(|(name, _)| *name == id).map(|(_, hint)| *hint);
+        match (values, hint) {
+            (Some(values), _) => option.value_parser(PossibleValuesParser::new(values)),
+            (None, Some(hint)) => option.value_hint(hint),
+            (None, None) if option.is_positional() => option.value_hint(ValueHint::CommandWithArguments),
+            (None, None) => option,
+        }
+    })
+}
+
+/// What a shell must be told by hand: where the command begins, and that its own completions follow it.
+fn commands(shell: Shell) -> String {
+    match shell {
+        Shell::Bash => COMMANDS_IN_BASH.replace("OPTIONS_WITH_VALUE", &options_with_value("|")),
+        Shell::Fish => {
+            let options = options_with_value(" ");
+            // Fish takes long options that come first for its own, so something else stands before them.
+            format!("complete -c {PROGRAM} -x -a '(__fish_complete_subcommand - {options})'\n")
+        }
+        // Zsh learns it from the hint, and the others are not made.
+        _ => String::new(),
+    }
+}
+
+fn options_with_value(separator: &str) -> String {
+    let parser = supervisor_cli::parser();
+    let takes_value = parser.get_arguments().filter(|option| option.get_action().takes_values());
+    takes_value.filter_map(Arg::get_long).map(|name| format!("--{name}")).collect::<Vec<_>>().join(separator)
+}
+
+const COMMANDS_IN_BASH: &str = r#"
+_supervisor_and_command() {
+    local place=1
+    while ((place < COMP_CWORD)); do
+        case "${COMP_WORDS[place]}" in
+            --) ((place++)); break ;;
+            OPTIONS_WITH_VALUE) ((place += 2)) ;;
+            -*) ((place++)) ;;
+            *) break ;;
+        esac
+    done
+    if ((place < COMP_CWORD)) && declare -F _command_offset >/dev/null; then
+        _command_offset "$place"
+    elif ((place == COMP_CWORD)) && [[ "${COMP_WORDS[COMP_CWORD]}" != -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -c -- "${COMP_WORDS[COMP_CWORD]}")
+    elif ((place >= COMP_CWORD)); then
+        _supervisor "$@"
+    fi
+}
+complete -F _supervisor_and_command -o bashdefault -o default supervisor
+"#;

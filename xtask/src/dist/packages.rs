@@ -1,0 +1,104 @@
+//! Packages for distributions, made of the staged files. Their manifest is written here, so that it may name files
+//! wherever the target folder is.
+
+use super::Dist;
+use crate::workspace::{self, PACKAGE, PROGRAM};
+use std::path::PathBuf;
+use std::process::Command;
+use std::{fs, io};
+
+/// A file of a package: where it is staged, where it is installed, and its mode.
+type Asset = (String, String, &'static str);
+
+/// Debian has another `supervisor` with a page supervisor.1, so the page goes by the package's name everywhere.
+fn assets(dist: &Dist) -> Vec<Asset> {
+    let share = "usr/share";
+    let mut assets = vec![
+        (PROGRAM.to_owned(), "usr/bin/".to_owned(), "755"),
+        (format!("{PACKAGE}.1"), format!("{share}/man/man1/"), "644"),
+        (format!("completions/{PROGRAM}.bash"), format!("{share}/bash-completion/completions/{PROGRAM}"), "644"),
+        (format!("completions/_{PROGRAM}"), format!("{share}/zsh/vendor-completions/"), "644"),
+        (format!("completions/{PROGRAM}.fish"), format!("{share}/fish/vendor_completions.d/"), "644"),
+    ];
+    let documents = ["README.md", "README.ru.md"].into_iter().filter(|name| dist.stage.join(name).exists());
+    assets.extend(documents.map(|name| (name.to_owned(), format!("{share}/doc/{PACKAGE}/"), "644")));
+    assets
+}
+
+/// Makes the package for Debian and its kin.
+///
+/// # Errors
+/// Those of cargo-deb.
+pub fn deb(dist: &Dist) -> io::Result<()> {
+    if workspace::find("cargo-deb").is_none() {
+        println!("no .deb: cargo install cargo-deb");
+        return Ok(());
+    }
+    let manifest = manifest(dist)?;
+    let mut build = Command::new("cargo");
+    build
+        .env("SOURCE_DATE_EPOCH", &dist.epoch)
+        .args(["deb", "--quiet", "--no-build", "--no-strip", "--manifest-path"])
+        .arg(manifest);
+    workspace::run(build.arg("--output").arg(&dist.folder))
+}
+
+/// Makes the package for Fedora and its kin.
+///
+/// # Errors
+/// Those of cargo-generate-rpm.
+pub fn rpm(dist: &Dist) -> io::Result<()> {
+    if workspace::find("cargo-generate-rpm").is_none() {
+        println!("no .rpm: cargo install cargo-generate-rpm");
+        return Ok(());
+    }
+    manifest(dist)?;
+    let mut build = Command::new("cargo");
+    build.env("SOURCE_DATE_EPOCH", &dist.epoch);
+    build.current_dir(&dist.stage).args(["generate-rpm", "--auto-req", "disabled", "--output"]);
+    workspace::run(build.arg(&dist.folder))
+}
+
+/// A package of cargo without code, which names the staged files.
+fn manifest(dist: &Dist) -> io::Result<PathBuf> {
+    fs::create_dir_all(dist.stage.join("src"))?;
+    fs::write(dist.stage.join("src/main.rs"), "fn main() {}\n")?;
+    fs::copy(dist.stage.join(format!("{PROGRAM}.1")), dist.stage.join(format!("{PACKAGE}.1")))?;
+    fs::write(dist.stage.join("changelog"), changelog(dist)?)?;
+    let assets = assets(dist);
+    let deb: String = assets.iter().map(|(from, to, mode)| format!("    [{from:?}, {to:?}, {mode:?}],\n")).collect();
+    let rpm = assets.iter().map(|(from, to, mode)| {
+        let name = from.rsplit('/').next().unwrap_or_default();
+        let to = if to.ends_with('/') { format!("/{to}{name}") } else { format!("/{to}") };
+        format!("    {{ source = {from:?}, dest = {to:?}, mode = \"100{mode}\" }},\n")
+    });
+    let rpm: String = rpm.collect();
+    let text = format!(
+        "[package]\nname = {PACKAGE:?}\nversion = {:?}\nedition = \"2024\"\nlicense = \"MIT OR Apache-2.0\"\n\
+         description = {SUMMARY:?}\n\n[workspace]\n\n\
+         [package.metadata.deb]\nmaintainer = {MAINTAINER:?}\nsection = \"admin\"\npriority = \"optional\"\ndepends = \"\"\n\
+         changelog = \"changelog\"\ncopyright = \"The authors of {PACKAGE}\"\n\
+         extended-description = {DESCRIPTION:?}\nassets = [\n{deb}]\n\n\
+         [package.metadata.generate-rpm]\nassets = [\n{rpm}]\n",
+        dist.version
+    );
+    let path = dist.stage.join("Cargo.toml");
+    fs::write(&path, text)?;
+    Ok(path)
+}
+
+/// In Debian's form, deb-changelog(5); what has changed is told in CHANGELOG.md.
+fn changelog(dist: &Dist) -> io::Result<String> {
+    let date =
+        workspace::output(Command::new("date").args(["--utc", "--rfc-email", &format!("--date=@{}", dist.epoch)]))?;
+    let (version, date) = (&dist.version, date.trim());
+    Ok(format!(
+        "{PACKAGE} ({version}-1) unstable; urgency=medium\n\n  * Version {version}.\n\n -- {MAINTAINER}  {date}\n"
+    ))
+}
+
+const MAINTAINER: &str = "The authors of heartbeat-supervisor <heartbeat-supervisor@localhost>";
+const SUMMARY: &str = "keeps a command alive: restarts it when it fails or hangs";
+const DESCRIPTION: &str = "The program is called supervisor. It starts a command, and starts it again when it crashes, \
+is killed, or is silent for too long. Nothing of a run is left when the next one starts. It is one static file without \
+dependencies, and can be installed beside the package supervisor.";

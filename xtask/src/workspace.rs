@@ -1,0 +1,166 @@
+//! Where the workspace stands, what its parts are called, and how its programs are built.
+
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs, io};
+
+/// The program, as people call it.
+pub const PROGRAM: &str = "supervisor";
+/// The package of cargo that holds the program.
+pub const CRATE: &str = "supervisor";
+/// What registries and distributions know it by; some of them have another `supervisor`.
+pub const PACKAGE: &str = "heartbeat-supervisor";
+
+/// The root of the workspace.
+pub fn root() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// A program that is run in the root of the workspace.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(root());
+    command
+}
+
+/// Cargo itself.
+pub fn cargo() -> Command {
+    command(env!("CARGO"))
+}
+
+/// Runs a program to its end.
+///
+/// # Errors
+/// It cannot be run, or does not end with code 0; the message names it.
+pub fn run(command: &mut Command) -> io::Result<()> {
+    let status = command.status().map_err(|error| cannot_run(command, &error))?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("{} ended with {status}", shown(command)))) }
+}
+
+/// Runs a program to its end, and returns what it prints.
+///
+/// # Errors
+/// As [`run`].
+pub fn output(command: &mut Command) -> io::Result<String> {
+    let output = command.output().map_err(|error| cannot_run(command, &error))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(io::Error::other(format!("{} ended with {}: {complaint}", shown(command), output.status)))
+}
+
+fn cannot_run(command: &Command, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot run {}: {error}", shown(command)))
+}
+
+fn shown(command: &Command) -> String {
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+}
+
+/// Where cargo puts what it builds; `CARGO_TARGET_DIR` decides, or cargo's configuration.
+///
+/// # Errors
+/// Those of `cargo metadata`.
+pub fn target() -> io::Result<PathBuf> {
+    Ok(PathBuf::from(metadata()?["target_directory"].as_str().unwrap_or("target")))
+}
+
+/// The version of the program's package.
+///
+/// # Errors
+/// Those of `cargo metadata`.
+pub fn version() -> io::Result<String> {
+    let metadata = metadata()?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let version = packages.filter(|package| package["name"] == CRATE).find_map(|package| package["version"].as_str());
+    version.map(ToOwned::to_owned).ok_or_else(|| io::Error::other(format!("there is no package {CRATE}")))
+}
+
+fn metadata() -> io::Result<Value> {
+    let text = output(cargo().args(["metadata", "--format-version", "1", "--no-deps", "--locked"]))?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// The library that a static program contains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linkage {
+    Musl,
+    Glibc,
+}
+
+impl Linkage {
+    /// Musl where this toolchain has it.
+    pub fn available() -> io::Result<Linkage> {
+        let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
+        let library = Path::new(sysroot.trim()).join("lib/rustlib").join(Linkage::Musl.triple());
+        Ok(if library.is_dir() { Linkage::Musl } else { Linkage::Glibc })
+    }
+
+    pub fn triple(self) -> String {
+        let library = match self {
+            Linkage::Musl => "musl",
+            Linkage::Glibc => "gnu",
+        };
+        format!("{}-unknown-linux-{library}", env::consts::ARCH)
+    }
+
+    /// What whoever builds should know.
+    pub fn words(self) -> &'static str {
+        match self {
+            Linkage::Musl => "static, with musl",
+            Linkage::Glibc => {
+                "static, with glibc, as this toolchain has no musl (rustup target add x86_64-unknown-linux-musl): \
+                 larger, and slower to start"
+            }
+        }
+    }
+}
+
+/// Builds the program as it is given to people: static.
+///
+/// # Errors
+/// It does not build.
+pub fn build_static(linkage: Linkage) -> io::Result<PathBuf> {
+    let triple = linkage.triple();
+    let mut build = cargo();
+    build.args(["build", "--quiet", "--release", "--locked", "-p", CRATE, "--target", &triple]);
+    if linkage == Linkage::Glibc {
+        let flags = env::var("RUSTFLAGS").unwrap_or_default();
+        build.env("RUSTFLAGS", format!("{flags} -C target-feature=+crt-static"));
+    }
+    run(&mut build)?;
+    Ok(target()?.join(triple).join("release").join(PROGRAM))
+}
+
+/// Builds the program as `cargo install` does.
+///
+/// # Errors
+/// It does not build.
+pub fn build_release() -> io::Result<PathBuf> {
+    run(cargo().args(["build", "--quiet", "--release", "--locked", "-p", CRATE]))?;
+    Ok(target()?.join("release").join(PROGRAM))
+}
+
+/// A program on `PATH`.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    // Where daemons are, which not every user's PATH has.
+    let folders = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    folders.map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+/// Writes a file of the workspace.
+///
+/// # Errors
+/// Those of the file system, with the path.
+pub fn write(path: &Path, text: &str) -> io::Result<()> {
+    let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
+    folder.and_then(|()| fs::write(path, text)).map_err(|error| {
+        let message = format!("cannot write {}: {error}", path.display());
+        io::Error::new(error.kind(), message)
+    })
+}
