@@ -5,6 +5,7 @@ mod job_control;
 mod run;
 mod signalling;
 
+use crate::cgroup::MemoryKills;
 use crate::clock::SystemClock;
 use crate::config::{Config, Notifications, StopTarget};
 use crate::heartbeat::watcher::{Finding, Watcher};
@@ -55,8 +56,9 @@ pub struct UnixBackend {
     sampler: CpuSampler,
     /// The last sign of life of the run, as far as it is known.
     last_beat: Instant,
-    /// What the cgroup counted when the run began.
-    memory_kills: Option<u64>,
+    memory_kills: MemoryKills,
+    /// What they came to when the run began.
+    memory_kills_before: Option<u64>,
     tick: Option<Tick>,
     queue: VecDeque<Incoming<UnixNotice>>,
 }
@@ -109,7 +111,8 @@ impl UnixBackend {
             suspension: Suspension::None,
             sampler: CpuSampler::new(),
             last_beat: SystemClock::now(),
-            memory_kills: None,
+            memory_kills: MemoryKills::default(),
+            memory_kills_before: None,
             tick: config.tick.map(|every| Tick { every, due: SystemClock::now() }),
             queue,
         })
@@ -342,7 +345,7 @@ impl Backend for UnixBackend {
         }
         // While the command starts.
         self.sampler.begin();
-        self.memory_kills = crate::cgroup::memory_kills();
+        self.memory_kills_before = self.memory_kills.count();
     }
 
     fn signal(&mut self, _run: RunId, purpose: Purpose) {

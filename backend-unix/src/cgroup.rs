@@ -2,14 +2,32 @@
 //! version 1 where that is mounted.
 
 use crate::linux::read_proc;
+use std::cell::OnceCell;
 
 const ROOT: &str = "/sys/fs/cgroup";
 
-/// How many processes of our cgroup, which the command shares at its start, the kernel has killed for want of memory.
-pub(crate) fn memory_kills() -> Option<u64> {
-    let version_2 = || number(&own_file("", "memory.events")?, "oom_kill");
-    let version_1 = || number(&own_file("memory", "memory.oom_control")?, "oom_kill");
-    version_2().or_else(version_1)
+/// Counts the processes of our cgroup, which the command shares at its start, that the kernel has killed for want of
+/// memory.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryKills {
+    /// The file that counts them, looked for once; none where there is none.
+    place: OnceCell<Option<String>>,
+}
+
+impl MemoryKills {
+    /// How many there are so far.
+    pub fn count(&self) -> Option<u64> {
+        let place = self.place.get_or_init(MemoryKills::find).as_ref()?;
+        number(&read_proc(place).ok()?, "oom_kill")
+    }
+
+    fn find() -> Option<String> {
+        let own = std::process::id().cast_signed();
+        let files = [("", "memory.events"), ("memory", "memory.oom_control")];
+        let places = files.into_iter().flat_map(|(controller, name)| places_of(own, controller, name));
+        let counts = |place: &String| read_proc(place).is_ok_and(|text| number(&text, "oom_kill").is_some());
+        places.into_iter().find(counts)
+    }
 }
 
 /// Whether the cgroup of a process is frozen.
@@ -19,22 +37,22 @@ pub(crate) fn is_frozen(pid: i32) -> bool {
     version_2().or_else(version_1).unwrap_or(false)
 }
 
-fn own_file(controller: &str, name: &str) -> Option<String> {
-    file_of(std::process::id().cast_signed(), controller, name)
+fn file_of(pid: i32, controller: &str, name: &str) -> Option<String> {
+    places_of(pid, controller, name).iter().find_map(|place| read_proc(place).ok())
 }
 
-/// A file of the cgroup that a process is in, in the hierarchy of a controller; that of version 2 has no name. Inside a
-/// container the path may be that of the host, and the cgroup the one that is mounted.
-fn file_of(pid: i32, controller: &str, name: &str) -> Option<String> {
-    let cgroups = read_proc(&format!("/proc/{pid}/cgroup")).ok()?;
+/// Where a file may be of the cgroup that a process is in, in the hierarchy of a controller; that of version 2 has no
+/// name. Inside a container the path may be that of the host, and the cgroup the one that is mounted.
+fn places_of(pid: i32, controller: &str, name: &str) -> Vec<String> {
+    let cgroups = read_proc(&format!("/proc/{pid}/cgroup")).unwrap_or_default();
     let path = cgroups.lines().find_map(|line| {
         let mut parts = line.splitn(3, ':').skip(1);
         let (controllers, path) = (parts.next()?, parts.next()?);
         controllers.split(',').any(|found| found == controller).then_some(path)
-    })?;
+    });
     let base = if controller.is_empty() { ROOT.to_owned() } else { format!("{ROOT}/{controller}") };
-    let places = [format!("{base}{}/{name}", path.trim_end_matches('/')), format!("{base}/{name}")];
-    places.iter().find_map(|place| read_proc(place).ok())
+    let own = path.map(|path| format!("{base}{}/{name}", path.trim_end_matches('/')));
+    own.into_iter().chain([format!("{base}/{name}")]).collect()
 }
 
 /// The number behind a key, one of each a line.

@@ -9,13 +9,13 @@ use std::time::Duration;
 use supervisor_backend_unix::Config;
 use supervisor_core::sim::{Behaviour, SimBackend};
 use supervisor_core::{
-    Action, Backend, Ending, ExitStatus, Incoming, Notice, OnHang, Outcome, Policy, Supervisor, Watchdog,
+    Action, Backend, Ending, ExitStatus, Incoming, Limit, Notice, OnHang, Outcome, Policy, Supervisor, Watchdog,
 };
 
 /// Starts that are shown, beside the last one; more tell nothing new.
 const SHOWN: u64 = 10;
 /// Starts that are played. Whatever goes on after so many does so for ever, or for longer than a person waits.
-const MOST_STARTS: u64 = 100_000;
+const MOST_STARTS: u64 = 10_000;
 
 /// Two timelines. In colour only on a terminal, and not where `NO_COLOR` is set: <https://no-color.org>.
 pub fn text(settings: &Settings) -> String {
@@ -117,7 +117,11 @@ fn play(policy: &Policy, behaviour: Behaviour, ink: Ink, text: &mut String) {
         for action in step.actions {
             match action {
                 Action::Start { .. } if starts == MOST_STARTS => {
-                    *text += &format!("  {:>12}  and so on, without end\n", "...");
+                    let end = match policy.max_restarts {
+                        Limit::Unlimited => "without end".to_owned(),
+                        Limit::Times(most) => format!("up to {most} restarts in a row"),
+                    };
+                    *text += &format!("  {:>12}  and so on, {end}\n", "...");
                     return;
                 }
                 Action::Start { run, restarts } => {

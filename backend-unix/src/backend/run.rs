@@ -210,7 +210,7 @@ impl UnixBackend {
 
     fn end_main(&mut self, run: RunId, main: i32, status: ExitStatus, rest: Rest) {
         if status == ExitStatus::KILLED
-            && let (Some(now), Some(before)) = (crate::cgroup::memory_kills(), self.memory_kills)
+            && let (Some(now), Some(before)) = (self.memory_kills.count(), self.memory_kills_before)
             && now > before
         {
             self.tell(UnixNotice::OutOfMemory { pid: main, kills: now - before });
