@@ -18,7 +18,6 @@ use crate::notify::{self, AT_A_TIME, Notify};
 use crate::probe::{ProbeFinding, ProbeRunner};
 use crate::signals::{Hangup, Signal, Signals};
 use crate::source::Source;
-use crate::stall::Stall;
 use crate::terminal::Terminal;
 use crate::tree::Tree;
 use crate::tree::snapshot::CpuSampler;
@@ -336,7 +335,7 @@ impl Backend for UnixBackend {
         match keeper {
             Ok(keeper) => {
                 self.tree.begin(keeper.pid());
-                self.run = Run::Starting { run, keeper, stall: Stall::Since(self.now()), held: Vec::new() };
+                self.run = Run::begin(run, keeper, self.now());
             }
             Err(error) => {
                 let failure = failure(error.raw_os_error().unwrap_or_default());

@@ -10,6 +10,7 @@ pub(crate) mod clear;
 pub(crate) mod exec;
 mod process;
 pub(crate) mod protocol;
+pub(crate) mod run;
 pub(crate) mod wait;
 
 use crate::linux;

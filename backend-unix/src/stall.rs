@@ -7,6 +7,7 @@ use supervisor_core::Instant;
 const WORTH_TELLING: Duration = Duration::from_secs(1);
 
 /// Of a file system or a keeper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Stall {
     None,
     Since(Instant),

@@ -4,7 +4,6 @@
 //! namespace it also gets the orphans of sessions that join the container later. They are reaped, and left alone.
 
 use super::UnixBackend;
-use super::run::{Rest, Run};
 use crate::clock::SystemClock;
 use crate::hooks::HookRunner;
 use crate::keeper::Keeper;
@@ -173,9 +172,7 @@ impl UnixBackend {
             return;
         }
         self.children.adoption = Adoption::None;
-        match std::mem::replace(&mut self.run, Run::Idle) {
-            Run::Ended { run, rest: Rest::Adopted, last_event, .. } => self.cleared(run, last_event),
-            run @ (Run::Idle | Run::Starting { .. } | Run::Alive { .. } | Run::Ended { .. }) => self.run = run,
-        }
+        let effect = self.run.adopted_gone();
+        self.follow(effect);
     }
 }

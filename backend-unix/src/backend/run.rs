@@ -2,79 +2,21 @@
 
 use super::UnixBackend;
 use crate::keeper::Keeper;
-use crate::keeper::exec::failure;
 use crate::keeper::protocol::{Leftovers, Report};
+use crate::keeper::run::{Conduct, Effect, KeeperEnd, Rest, Visibility};
 use crate::notice::UnixNotice;
 use crate::notify::{LAST_MESSAGES, Notify, Sender, Taken};
 use crate::probe::ProbeRunner;
-use crate::signals::Signal;
 use crate::source::Source;
-use crate::stall::Stall;
 use crate::tree::process::Process;
 use crate::tree::{Tree, named};
-use rustix::io::Errno;
 use std::time::Duration;
-use supervisor_core::{Backend, Event, ExitStatus, Incoming, Instant, RunId, StartFailure};
+use supervisor_core::{Backend, Event, ExitStatus, Incoming, Instant, RunId};
 
-/// The current run.
-pub(super) enum Run {
-    /// Nothing runs.
-    Idle,
-    /// The keeper is there, and about to execute the command. Signals for the main process wait until it has.
-    Starting { run: RunId, keeper: Keeper, stall: Stall, held: Vec<Signal> },
-    /// The main process lives.
-    Alive { run: RunId, keeper: Keeper, main: i32, started: Instant, conduct: Conduct },
-    /// The main process ended, or was never executed; something that it started may be left.
-    Ended { run: RunId, main: i32, rest: Rest, last_event: LastEvent },
-}
-
-/// What was asked of a main process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Conduct {
-    Free,
-    /// It was asked to leave.
-    Asked,
-    /// It hung, and was asked to leave.
-    Hung,
-}
-
-/// Who has what is left of a run.
-pub(super) enum Rest {
-    /// The keeper, which exits when nothing is left.
-    Kept { keeper: Keeper, visibility: Visibility },
-    /// The supervisor itself: the keeper was killed.
-    Adopted,
-}
-
-/// Whether it can be told what is left of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Visibility {
-    Clear,
-    /// Not just now. This signal is due to what is left.
-    Lost {
-        retry_at: Instant,
-        unsent: Signal,
-    },
-}
-
-/// What is told when nothing is left.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum LastEvent {
-    Cleared,
-    StartFailed(StartFailure),
-}
+/// The current run, with its keeper.
+pub(super) type Run = crate::keeper::run::Run<Keeper>;
 
 impl Run {
-    /// The keeper, while there is one.
-    pub fn keeper(&self) -> Option<&Keeper> {
-        match self {
-            Run::Starting { keeper, .. }
-            | Run::Alive { keeper, .. }
-            | Run::Ended { rest: Rest::Kept { keeper, .. }, .. } => Some(keeper),
-            Run::Idle | Run::Ended { rest: Rest::Adopted, .. } => None,
-        }
-    }
-
     /// The run whose main process lives.
     pub fn alive(&self) -> Option<RunId> {
         match self {
@@ -128,13 +70,14 @@ impl Run {
                 notify.discard(most);
                 return None;
             }
-            Run::Alive { run, main, .. } | Run::Ended { run, main, .. } => (*run, *main),
+            Run::Alive { run, main, .. } => (*run, Some(*main)),
+            Run::Ended { run, .. } => (*run, None),
         };
         let keeper = self.keeper().map(Keeper::pid);
         let own = std::process::id().cast_signed();
         let sender = |pid: i32| match Process::read(pid) {
             // A privileged systemd-notify(1) that is the main process speaks for its parent.
-            _ if pid == main || pid == own || keeper == Some(pid) || tree.contains(pid) => Sender::OfCommand,
+            _ if Some(pid) == main || pid == own || keeper == Some(pid) || tree.contains(pid) => Sender::OfCommand,
             None if pid != 0 => Sender::Gone,
             Some(_) | None => Sender::Stranger,
         };
@@ -146,128 +89,80 @@ impl UnixBackend {
     /// What the keeper of the run tells.
     pub(super) fn hear_keeper(&mut self) {
         while let Some(report) = self.run.keeper().and_then(Keeper::hear) {
-            match report {
-                Report::Started { pid } => self.main_started(pid),
-                Report::Failed { os_error } => self.start_failed(os_error),
-                Report::Stopped { pid, signal } => {
-                    self.tell(UnixNotice::ProcessStopped { process: named(pid), signal });
-                    self.stopped(pid, signal);
-                }
-                Report::Continued { pid } => self.tell(UnixNotice::ProcessContinued { pid }),
-                Report::Ended { status, leftovers } => self.main_ended(status, leftovers),
+            if let Report::Ended { .. } = report {
+                // The last words come before the end.
+                self.take_messages(LAST_MESSAGES);
+                let last_status = self.status.end(self.now());
+                self.tell_all(last_status);
             }
+            let effect = self.run.hear(report, self.now());
+            self.follow(effect);
         }
     }
 
-    fn main_started(&mut self, main: i32) {
-        let now = self.now();
-        let mut held_back = Vec::new();
-        self.run = match std::mem::replace(&mut self.run, Run::Idle) {
-            Run::Starting { run, keeper, held, .. } => {
-                held_back = held;
+    /// The keeper of the run was reaped.
+    pub(super) fn keeper_reaped(&mut self, status: ExitStatus) {
+        self.hear_keeper();
+        let end = if status.is_success() { KeeperEnd::Clean } else { KeeperEnd::Killed };
+        let keeper = self.run.keeper_mut().map(|keeper| {
+            keeper.reaped();
+            keeper.pid()
+        });
+        match self.run.keeper_ended(end) {
+            effect @ (Effect::Lost | Effect::LostAlive { .. }) => {
+                self.tell(UnixNotice::KeeperLost { keeper: keeper.unwrap_or_default() });
+                self.follow(effect);
+            }
+            effect => self.follow(effect),
+        }
+    }
+
+    /// What follows from a change of the run.
+    pub(super) fn follow(&mut self, effect: Effect) {
+        match effect {
+            Effect::None => {}
+            Effect::Started { run, main, held } => {
+                let now = self.now();
                 self.last_beat = now;
                 self.probe.iter_mut().for_each(|probe| probe.begin(main, now));
                 self.queue.push_back(Incoming::Event(Event::Started { run, pid: main.unsigned_abs() }));
-                Run::Alive { run, keeper, main, started: now, conduct: Conduct::Free }
+                held.into_iter().for_each(|signal| self.forward(signal));
             }
-            run @ (Run::Idle | Run::Alive { .. } | Run::Ended { .. }) => run,
-        };
-        held_back.into_iter().for_each(|signal| self.forward(signal));
-    }
-
-    fn start_failed(&mut self, os_error: i32) {
-        self.run = match std::mem::replace(&mut self.run, Run::Idle) {
-            Run::Starting { run, keeper, .. } => {
-                let rest = Rest::Kept { keeper, visibility: Visibility::Clear };
-                Run::Ended { run, main: 0, rest, last_event: LastEvent::StartFailed(failure(os_error)) }
+            Effect::Stopped { pid, signal } => {
+                self.tell(UnixNotice::ProcessStopped { process: named(pid), signal });
+                self.stopped(pid, signal);
             }
-            run @ (Run::Idle | Run::Alive { .. } | Run::Ended { .. }) => run,
-        };
-    }
-
-    fn main_ended(&mut self, status: ExitStatus, leftovers: Leftovers) {
-        // The last words come before the end.
-        self.take_messages(LAST_MESSAGES);
-        let last_status = self.status.end(self.now());
-        self.tell_all(last_status);
-        self.probe.iter_mut().for_each(ProbeRunner::end);
-        match std::mem::replace(&mut self.run, Run::Idle) {
-            Run::Alive { run, keeper, main, conduct, .. } => {
+            Effect::Continued { pid } => self.tell(UnixNotice::ProcessContinued { pid }),
+            Effect::Exited { run, main, status, leftovers, conduct } => {
                 if conduct == Conduct::Hung {
                     self.watcher.iter_mut().for_each(|watcher| watcher.look_after(run));
                 }
-                let rest = Rest::Kept { keeper, visibility: Visibility::Clear };
-                self.end_main(run, main, status, rest);
+                self.main_ended(run, main, status);
                 if conduct == Conduct::Free && status.is_success() && leftovers == Leftovers::Some {
                     let processes = self.tree.seen().iter().map(Process::named).collect();
                     self.tell(UnixNotice::LeftBehind { processes });
                 }
+                self.take_findings();
             }
-            run @ (Run::Idle | Run::Starting { .. } | Run::Ended { .. }) => self.run = run,
+            Effect::Over(event) => self.queue.push_back(Incoming::Event(event)),
+            Effect::Lost => self.adopt(),
+            Effect::LostAlive { run, main } => {
+                // It dies by its parent-death signal.
+                self.main_ended(run, main, ExitStatus::KILLED);
+                self.adopt();
+            }
         }
-        self.take_findings();
     }
 
-    fn end_main(&mut self, run: RunId, main: i32, status: ExitStatus, rest: Rest) {
+    fn main_ended(&mut self, run: RunId, main: i32, status: ExitStatus) {
+        self.probe.iter_mut().for_each(ProbeRunner::end);
         if status == ExitStatus::KILLED
             && let (Some(now), Some(before)) = (self.memory_kills.count(), self.memory_kills_before)
             && now > before
         {
             self.tell(UnixNotice::OutOfMemory { pid: main, kills: now - before });
         }
-        self.run = Run::Ended { run, main, rest, last_event: LastEvent::Cleared };
         self.queue.push_back(Incoming::Event(Event::Exited { run, status }));
         self.settle_terminal(main, status);
-    }
-
-    /// The keeper of the run was reaped. One that exited with 0 leaves nothing; another was killed, and what it kept has
-    /// become ours.
-    pub(super) fn keeper_reaped(&mut self, status: ExitStatus) {
-        self.hear_keeper();
-        let lost = self.run.keeper().map_or(0, Keeper::pid);
-        self.run.forget_keeper();
-        match std::mem::replace(&mut self.run, Run::Idle) {
-            Run::Ended { run, last_event, .. } if status.is_success() => self.cleared(run, last_event),
-            Run::Idle => {}
-            Run::Starting { run, .. } => {
-                self.tell(UnixNotice::KeeperLost { keeper: lost });
-                let failure = failure(Errno::AGAIN.raw_os_error());
-                let (rest, last_event) = (Rest::Adopted, LastEvent::StartFailed(failure));
-                self.run = Run::Ended { run, main: 0, rest, last_event };
-                self.adopt();
-            }
-            Run::Alive { run, main, .. } => {
-                self.tell(UnixNotice::KeeperLost { keeper: lost });
-                self.probe.iter_mut().for_each(ProbeRunner::end);
-                // It dies by its parent-death signal.
-                self.end_main(run, main, ExitStatus::KILLED, Rest::Adopted);
-                self.adopt();
-            }
-            Run::Ended { run, main, last_event, .. } => {
-                self.tell(UnixNotice::KeeperLost { keeper: lost });
-                self.run = Run::Ended { run, main, rest: Rest::Adopted, last_event };
-                self.adopt();
-            }
-        }
-    }
-
-    /// Nothing of the run is left.
-    pub(super) fn cleared(&mut self, run: RunId, last_event: LastEvent) {
-        self.queue.push_back(Incoming::Event(match last_event {
-            LastEvent::Cleared => Event::Cleared { run },
-            LastEvent::StartFailed(failure) => Event::StartFailed { run, failure },
-        }));
-    }
-}
-
-impl Run {
-    /// The keeper was reaped: its number may be given to another.
-    fn forget_keeper(&mut self) {
-        match self {
-            Run::Starting { keeper, .. }
-            | Run::Alive { keeper, .. }
-            | Run::Ended { rest: Rest::Kept { keeper, .. }, .. } => keeper.reaped(),
-            Run::Idle | Run::Ended { rest: Rest::Adopted, .. } => {}
-        }
     }
 }

@@ -1,10 +1,11 @@
 //! Signals to a run, by what they are for.
 
 use super::UnixBackend;
-use super::run::{Conduct, Rest, Run, Visibility};
+use super::run::Run;
 use crate::config::StopTarget;
 use crate::keeper::Keeper;
 use crate::keeper::protocol::Recipient;
+use crate::keeper::run::{Conduct, Rest, Visibility};
 use crate::linux::read_proc;
 use crate::notice::{Disregard, Named, Target, Trouble, UnixNotice};
 use crate::signals::Signal;
@@ -123,13 +124,9 @@ impl UnixBackend {
         let delivery = self.tree.kill(|process| Some(process.group) == main);
         self.deliver(Signal::KILL, delivery);
         let now = self.now();
-        let keeper = match &mut self.run {
-            Run::Starting { keeper, .. }
-            | Run::Alive { keeper, .. }
-            | Run::Ended { rest: Rest::Kept { keeper, .. }, .. } => keeper,
-            Run::Idle | Run::Ended { rest: Rest::Adopted, .. } => return,
-        };
-        if keeper.is_killed_for_stall(now) {
+        if let Some(keeper) = self.run.keeper_mut()
+            && keeper.is_killed_for_stall(now)
+        {
             let keeper = keeper.pid();
             self.trouble(Trouble::KeeperStuck { keeper });
         }

@@ -12,7 +12,7 @@ const RTMIN: i32 = 34;
 const RTMAX: i32 = 64;
 
 /// A signal that programs use: a standard one, or a real-time one that the C library leaves to them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Signal(i32);
 
 #[expect(missing_docs, reason = "signal(7) says what they mean")]
