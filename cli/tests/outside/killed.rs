@@ -79,9 +79,9 @@ fn trees() -> Vec<Tree> {
 fn sessions() -> Vec<Tree> {
     let can = |words: &[&str]| Command::new(words[0]).args(&words[1..]).output().is_ok_and(|out| out.status.success());
     let mut trees = Vec::new();
-    if can(&["su", "-", "-c", "true"]) {
-        trees.push(daemon("a session of su", "su - root -c \"$PWD/daemon\" < /dev/null &"));
-        trees.push(daemon("a daemon of su", "su - root -c \"(setsid $PWD/daemon &)\" < /dev/null"));
+    if can(&["su", "-", "-s", "/bin/sh", "-c", "true"]) {
+        trees.push(daemon("a session of su", "su - -s /bin/sh root -c \"$PWD/daemon\" < /dev/null &"));
+        trees.push(daemon("a daemon of su", "su - -s /bin/sh root -c \"(setsid $PWD/daemon &)\" < /dev/null"));
     } else {
         skipped("su - is not to be had without a password");
     }
