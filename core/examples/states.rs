@@ -19,19 +19,24 @@ const LAST_RUN: RunId = RunId(3);
 type Edges = BTreeMap<(Place, Place), BTreeSet<usize>>;
 
 fn main() {
+    print!("{}", diagram());
+}
+
+/// The diagram, which `ARCHITECTURE.md` shows.
+pub fn diagram() -> String {
     let mut edges = Edges::new();
     for on_hang in [OnHang::Stop, OnHang::Signal { grace_period: seconds(1) }] {
         explore(policy(on_hang), &mut edges);
     }
-    println!("stateDiagram-v2\n    [*] --> Starting");
     let names = events(LAST_RUN).map(|(name, _)| name);
-    for ((from, to), events) in edges {
+    let lines = edges.into_iter().map(|((from, to), events)| {
         // Of events with one name, such as two kinds of exit, one is told.
         let mut events: Vec<_> = events.into_iter().map(|event| names[event]).collect();
         events.dedup();
-        println!("    {from:?} --> {to:?} : {}", events.join(", "));
-    }
-    println!("    Done --> [*]");
+        format!("    {from:?} --> {to:?} : {}\n", events.join(", "))
+    });
+    let lines: String = lines.collect();
+    format!("stateDiagram-v2\n    [*] --> Starting\n{lines}    Done --> [*]\n")
 }
 
 fn seconds(count: u8) -> Duration {
@@ -50,8 +55,9 @@ fn policy(on_hang: OnHang) -> Policy {
 }
 
 /// Everything that can be told of a run, with the name of its kind.
-fn events(run: RunId) -> [(&'static str, Event); 13] {
+fn events(run: RunId) -> [(&'static str, Event); 19] {
     let failure = |kind| Event::StartFailed { run, failure: StartFailure { kind, os_error: 0 } };
+    let message = |message| Event::Message { run, message };
     [
         ("started", Event::Started { run, pid: 1 }),
         ("start failed", failure(StartFailureKind::NotFound)),
@@ -61,7 +67,13 @@ fn events(run: RunId) -> [(&'static str, Event); 13] {
         ("cleared", Event::Cleared { run }),
         ("heartbeat", Event::Observed { run, observation: Observation::ChangedSometime }),
         ("silence", Event::Observed { run, observation: Observation::Unchanged }),
-        ("hang reported", Event::Message { run, message: Message::Hang }),
+        ("heartbeat reported", message(Message::Heartbeat)),
+        ("ready", message(Message::Ready)),
+        ("hang reported", message(Message::Hang)),
+        ("timeout set", message(Message::Timeout(seconds(1)))),
+        ("streak over", message(Message::StreakOver)),
+        ("more time", message(Message::Extension(seconds(1)))),
+        ("leaving", message(Message::Leaving)),
         ("timeout", Event::Timeout),
         ("stop", Event::Stop),
         ("interrupt", Event::Interrupt),
