@@ -4,7 +4,9 @@
 //! see in one page of shared memory: a file that another supervisor has put there since is left alone.
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx, unlink};
+use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
+use rustix::process::{Pid, test_kill_process};
 use std::ffi::CString;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -14,6 +16,12 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The beginning of the name of a next version; the pid of its writer and the name of the file follow.
+const PREFIX: &str = ".supervisor-";
+/// Longer than a next version waits to take the name.
+const LONG_AGO: Duration = Duration::from_secs(60);
 
 /// A file that only this process writes, and that does not outlive it.
 #[derive(Clone, Debug)]
@@ -43,7 +51,7 @@ impl OwnFile {
     /// Those of mmap(2), and `InvalidInput` for a path with a NUL in it or without a name.
     pub fn new(path: &Path) -> io::Result<OwnFile> {
         let path = std::path::absolute(path)?;
-        let mut name = std::ffi::OsString::from(format!(".supervisor-{}-", std::process::id()));
+        let mut name = std::ffi::OsString::from(format!("{PREFIX}{}-", std::process::id()));
         name.push(path.file_name().ok_or(io::ErrorKind::InvalidInput)?);
         let next = path.with_file_name(name);
         let (raw_path, raw_next) = (raw(&path)?, raw(&next)?);
@@ -61,6 +69,9 @@ impl OwnFile {
     /// Those of open(2), write(2) and rename(2).
     pub fn replace(&self, text: &str) -> io::Result<()> {
         let Shared { path, next, last, .. } = &*self.shared;
+        if last.get() == 0 {
+            sweep(path);
+        }
         let mut file = create(next)?;
         file.write_all(text.as_bytes()).inspect_err(|_| drop(std::fs::remove_file(next)))?;
         last.set(inode_of(&file)?);
@@ -120,6 +131,26 @@ fn create(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Removes next versions of this file that are left of supervisors that were killed while they had no keeper. One that was
+/// written a moment ago may be of a living one in another PID namespace.
+fn sweep(path: &Path) {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return };
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let pid = pid_of_owner(entry.file_name().as_bytes(), name.as_bytes());
+        let is_dead = |pid: Pid| test_kill_process(pid) == Err(Errno::SRCH);
+        let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
+        if pid.is_some_and(is_dead) && age().is_some_and(|age| age >= LONG_AGO) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whose next version of this file an entry of its folder is.
+fn pid_of_owner(entry: &[u8], name: &[u8]) -> Option<Pid> {
+    let pid = entry.strip_prefix(PREFIX.as_bytes())?.strip_suffix(name)?.strip_suffix(b"-")?;
+    Pid::from_raw(std::str::from_utf8(pid).ok()?.parse().ok()?)
+}
+
 fn inode_of(file: impl AsFd) -> io::Result<u64> {
     Ok(statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::INO)?.stx_ino)
 }
@@ -159,6 +190,23 @@ mod tests {
         assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
         assert!(!fs::symlink_metadata(file.path()).unwrap().is_symlink());
         assert_eq!(fs::metadata(file.path()).unwrap().permissions().mode() & 0o777, 0o644);
+    }
+
+    #[test]
+    fn what_a_dead_supervisor_has_left_half_written_is_swept() {
+        let (folder, file) = place();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let dead = child.id();
+        child.wait().unwrap();
+        let (old, young) = (format!(".supervisor-{dead}-status"), format!(".supervisor-{dead}-other"));
+        let of_living = format!(".supervisor-{}-status.bak", std::process::id());
+        for name in [&old, &young, &of_living] {
+            let left = File::create(folder.path().join(name)).unwrap();
+            left.set_modified(std::time::SystemTime::now() - LONG_AGO * 2).unwrap();
+        }
+        file.replace("state").unwrap();
+        assert!(!folder.path().join(&old).exists());
+        assert!(folder.path().join(&young).exists() && folder.path().join(&of_living).exists());
     }
 
     #[test]
