@@ -192,9 +192,10 @@ impl UnixBackend {
         }
         let notices = self.status.poll(now);
         self.tell_all(notices);
-        let notices = self.hooks.as_mut().map(|hooks| hooks.poll(now, &self.signals));
+        let company = self.children.company();
+        let notices = self.hooks.as_mut().map(|hooks| hooks.poll(now, &self.signals, company));
         self.tell_all(notices.unwrap_or_default());
-        let finding = self.probe.as_mut().and_then(|probe| probe.poll(now, &self.signals));
+        let finding = self.probe.as_mut().and_then(|probe| probe.poll(now, &self.signals, company));
         self.take_probe(finding);
         if let Some(tick) = &mut self.tick
             && now >= tick.due
@@ -211,6 +212,7 @@ impl UnixBackend {
         self.take_messages(AT_A_TIME);
         self.take_signals();
         self.reap();
+        self.follow_keeper_end();
     }
 
     /// What looks at the heartbeat file have found.
@@ -327,10 +329,10 @@ impl Backend for UnixBackend {
     fn start(&mut self, run: RunId, restarts: u32) {
         self.watcher.iter_mut().for_each(Watcher::before_start);
         self.take_findings();
-        self.children.note_strangers(&self.keepers());
+        let company = self.children.company();
         let restarts = variable(RESTARTS, &restarts.to_string());
         let keeper = restarts.and_then(|restarts| {
-            Keeper::start(&self.program, &[restarts], &Role::Command, &self.signals, &self.remains)
+            Keeper::start(&self.program, &[restarts], &Role::Command, &self.signals, &self.remains, company)
         });
         match keeper {
             Ok(keeper) => {

@@ -2,7 +2,7 @@
 
 use crate::keeper::exec::{Program, Role};
 use crate::keeper::protocol::Report;
-use crate::keeper::{Keeper, Remains};
+use crate::keeper::{Company, Keeper, Remains};
 use crate::signals::Signals;
 use crate::source::Source;
 use std::ffi::CString;
@@ -42,8 +42,9 @@ impl Helper {
         role: &Role<'_>,
         signals: &Signals,
         until: Instant,
+        company: Company,
     ) -> io::Result<Helper> {
-        let keeper = Keeper::start(program, variables, role, signals, &Remains::default())?;
+        let keeper = Keeper::start(program, variables, role, signals, &Remains::default(), company)?;
         Ok(Helper { keeper, until, ending: Ending::NotYet })
     }
 
@@ -76,7 +77,7 @@ impl Helper {
         let heard = std::iter::from_fn(|| self.keeper.hear()).filter_map(|report| match report {
             Report::Ended { status, .. } => Some(HelperEnd::Exited(status)),
             Report::Failed { os_error } => Some(HelperEnd::NotStarted(os_error)),
-            Report::Started { .. } | Report::Stopped { .. } | Report::Continued { .. } => None,
+            Report::Forked { .. } | Report::Started { .. } | Report::Stopped { .. } | Report::Continued { .. } => None,
         });
         let heard = heard.last();
         let end = match (self.ending, heard) {
@@ -96,7 +97,7 @@ impl Helper {
     /// told before.
     pub fn reaped(mut self, now: Instant) -> Option<HelperEnd> {
         let end = self.poll_end(now);
-        self.keeper.reaped();
+        self.keeper.reaped(ExitStatus::KILLED);
         match (end, self.ending) {
             (None, Ending::NotYet) => Some(HelperEnd::Exited(ExitStatus::KILLED)),
             (end, _) => end,

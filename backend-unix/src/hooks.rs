@@ -1,6 +1,7 @@
 //! Runs a program for each event, beside supervision: one at a time, in order, and none for long.
 
 use crate::helper::{Helper, HelperEnd};
+use crate::keeper::Company;
 use crate::keeper::exec::{Command, Output, Program, Role, variable};
 use crate::notice::{Trouble, UnixNotice};
 use crate::signals::{Signal, Signals};
@@ -102,7 +103,7 @@ impl HookRunner {
     }
 
     /// Ends what takes too long, and starts what waits.
-    pub fn poll(&mut self, now: Instant, signals: &Signals) -> Vec<UnixNotice> {
+    pub fn poll(&mut self, now: Instant, signals: &Signals, company: Company) -> Vec<UnixNotice> {
         let mut notices = Vec::new();
         self.receive();
         if let Current::Running { event, helper } = &mut self.current {
@@ -115,7 +116,7 @@ impl HookRunner {
                 notices.push(failed(format!("{dropped} events are lost: the hook is too slow for them")));
             }
             let Some(call) = self.waiting.pop_front() else { break };
-            match self.start(&call, now, signals) {
+            match self.start(&call, now, signals, company) {
                 Ok(helper) => self.current = Current::Running { event: call.event, helper },
                 Err(error) => notices.push(failed(format!("{}: cannot be started: {error}", call.event))),
             }
@@ -173,13 +174,13 @@ impl HookRunner {
         }
     }
 
-    fn start(&self, call: &Call, now: Instant, signals: &Signals) -> io::Result<Helper> {
+    fn start(&self, call: &Call, now: Instant, signals: &Signals, company: Company) -> io::Result<Helper> {
         let mut file = std::fs::File::from(memfd_create(c"event", MemfdFlags::CLOEXEC)?);
         file.write_all(call.input.as_bytes())?;
         seek(&file, SeekFrom::Start(0))?;
         let event = variable("SUPERVISOR_EVENT", call.event)?;
         let role = Role::Helper { input: file.as_fd(), output: Output::Shared };
-        Helper::start(&self.program, &[event], &role, signals, now + LONGEST)
+        Helper::start(&self.program, &[event], &role, signals, now + LONGEST, company)
     }
 }
 

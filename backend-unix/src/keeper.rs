@@ -13,6 +13,7 @@ pub(crate) mod protocol;
 pub(crate) mod run;
 pub(crate) mod wait;
 
+use crate::clock::SystemClock;
 use crate::linux;
 use crate::notify::Address;
 use crate::own_file::OwnFile;
@@ -22,15 +23,16 @@ use exec::{Program, Role};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 use nix::unistd::{ForkResult, fork};
 use protocol::{Order, Policy, Recipient, Report};
+use run::KeeperEnd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, WaitOptions, getpid, kill_process, pidfd_open, waitpid};
+use rustix::process::{Pid, PidfdFlags, WaitOptions, kill_process, pidfd_open, waitpid};
 use std::cell::Cell;
 use std::ffi::CString;
 use std::io;
 use std::time::Duration;
-use supervisor_core::Instant;
+use supervisor_core::{ExitStatus, Instant};
 
 /// So long the processes of a keeper that is dropped may take to die.
 const LAST_PATIENCE: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
@@ -53,18 +55,33 @@ impl Remains {
 /// The supervisor's end of a keeper.
 pub(crate) struct Keeper {
     life: Life,
+    company: Company,
     line: OwnedFd,
-    /// Whether the line has ended at the other end, where it is soon reaped.
-    has_ended: Cell<bool>,
+    /// Since when the line has been at its end, where the keeper is soon reaped.
+    ended: Cell<Option<Instant>>,
     /// Since when it has not taken an order.
     stall: Stall,
 }
 
+#[derive(Clone, Copy)]
 enum Life {
     /// Not reaped, so that the number is still its own.
     Child(Pid),
-    Reaped(Pid),
+    Reaped(Pid, ExitStatus),
 }
+
+/// Which children a supervisor may have beside its keepers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Company {
+    /// None: what else it gets comes from a keeper that was killed.
+    Alone,
+    /// Children from before it was executed, their orphans, and as the first process of a PID namespace those of others.
+    /// A second keeper above the first adopts in its place.
+    Mixed,
+}
+
+/// A keeper that is dead but cannot be reaped, since its debugger has not yet, is given up after so long.
+const LONGEST_DEATH: Duration = Duration::from_secs(1);
 
 impl Keeper {
     /// Forks a keeper, whose birth is the order to start: it executes the program with these variables more.
@@ -77,6 +94,7 @@ impl Keeper {
         role: &Role<'_>,
         signals: &Signals,
         remains: &Remains,
+        company: Company,
     ) -> io::Result<Keeper> {
         let (line, far) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
         let launch = program.prepare(variables);
@@ -84,29 +102,32 @@ impl Keeper {
             Role::Command => Policy::Keep,
             Role::Helper { .. } => Policy::Kill,
         };
-        let supervisor = getpid();
         // SAFETY: other threads may hold locks for ever in the child, which makes nothing but system calls.
         match unsafe { fork()? } {
             ForkResult::Child => {
                 drop(line);
-                process::keep(process::Birth { supervisor, line: far, launch, role, policy, signals, remains })
+                let birth = process::Birth { line: far, launch, role, policy, signals, remains };
+                match company {
+                    Company::Alone => process::keep(birth),
+                    Company::Mixed => process::keep_keeper(birth),
+                }
             }
             ForkResult::Parent { child } => {
                 let pid = Pid::from_raw(child.as_raw()).expect("the pid of a child is positive");
-                Ok(Keeper { life: Life::Child(pid), line, has_ended: Cell::new(false), stall: Stall::None })
+                Ok(Keeper { life: Life::Child(pid), company, line, ended: Cell::new(None), stall: Stall::None })
             }
         }
     }
 
     /// Its process id.
     pub fn pid(&self) -> i32 {
-        let (Life::Child(pid) | Life::Reaped(pid)) = self.life;
+        let (Life::Child(pid) | Life::Reaped(pid, _)) = self.life;
         pid.as_raw_nonzero().get()
     }
 
     /// Readable while there is something to hear; none once it has ended.
     pub fn line(&self) -> Option<BorrowedFd<'_>> {
-        (!self.has_ended.get()).then(|| self.line.as_fd())
+        self.ended.get().is_none().then(|| self.line.as_fd())
     }
 
     /// The next thing that it tells, if there is one.
@@ -116,7 +137,7 @@ impl Keeper {
             Ok(Report::LENGTH) => Report::from_bytes(bytes),
             Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => None,
             Ok(_) | Err(_) => {
-                self.has_ended.set(true);
+                self.ended.set(self.ended.get().or_else(|| Some(SystemClock::now())));
                 None
             }
         }
@@ -153,9 +174,28 @@ impl Keeper {
     }
 
     /// Takes note that it was reaped.
-    pub fn reaped(&mut self) {
+    pub fn reaped(&mut self, status: ExitStatus) {
         if let Life::Child(pid) = self.life {
-            self.life = Life::Reaped(pid);
+            self.life = Life::Reaped(pid, status);
+        }
+    }
+
+    /// When its death is taken for granted, though it could not be reaped.
+    pub fn due(&self) -> Option<Instant> {
+        match (self.life, self.company) {
+            (Life::Child(_), Company::Alone) => self.ended.get().map(|ended| ended + LONGEST_DEATH),
+            // One that keeps a keeper still kills what that has left.
+            (Life::Child(_), Company::Mixed) | (Life::Reaped(..), _) => None,
+        }
+    }
+
+    /// How it ended, once both it and all that it had to tell are at their end.
+    pub fn end(&self, now: Instant) -> Option<KeeperEnd> {
+        match (self.life, self.ended.get()) {
+            (Life::Reaped(_, status), Some(_)) if status.is_success() => Some(KeeperEnd::Clean),
+            (Life::Reaped(..), Some(_)) => Some(KeeperEnd::Killed),
+            (Life::Child(_), Some(_)) if self.due().is_some_and(|due| now >= due) => Some(KeeperEnd::Killed),
+            (Life::Child(_) | Life::Reaped(..), _) => None,
         }
     }
 

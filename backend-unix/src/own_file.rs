@@ -1,12 +1,11 @@
 //! Files that tell the present, such as the status file: replaced whole by rename(2), and gone with the supervisor.
 //!
-//! Should the supervisor be killed, a keeper removes them. It knows them by the inode that was written last, which both
-//! see in one page of shared memory: a file that another supervisor has put there since is left alone.
+//! Should the supervisor be killed, a keeper removes them. It knows them by inode and time of writing of the last two
+//! versions, which both see in one page of shared memory: a file that another supervisor has put there since is left
+//! alone.
 
-use rustix::fs::{AtFlags, CWD, StatxFlags, statx, unlink};
-use rustix::io::Errno;
+use rustix::fs::{AtFlags, CWD, FlockOperation, Statx, StatxFlags, flock, statx, unlink};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
-use rustix::process::{Pid, test_kill_process};
 use std::ffi::CString;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -16,12 +15,9 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 /// The beginning of the name of a next version; the pid of its writer and the name of the file follow.
 const PREFIX: &str = ".supervisor-";
-/// Longer than a next version waits to take the name.
-const LONG_AGO: Duration = Duration::from_secs(60);
 
 /// A file that only this process writes, and that does not outlive it.
 #[derive(Clone, Debug)]
@@ -37,12 +33,20 @@ struct Shared {
     /// The same paths as unlink(2) takes them: a keeper must not allocate.
     raw_path: CString,
     raw_next: CString,
-    last: Inode,
+    versions: Versions,
 }
 
-/// The inode of the last version, in memory that keepers share; 0 while there is none.
+/// The version that has the name, and the one that is about to take it, in memory that keepers share.
 #[derive(Debug)]
-struct Inode(&'static AtomicU64);
+struct Versions(&'static [Version; 2]);
+
+/// What tells one version from all others: its inode, and when it was written, in nanoseconds since the epoch. An inode
+/// alone may be used again at once. All zero while there is none.
+#[derive(Debug)]
+struct Version {
+    inode: AtomicU64,
+    written: AtomicU64,
+}
 
 impl OwnFile {
     /// Writes nothing yet.
@@ -55,7 +59,7 @@ impl OwnFile {
         name.push(path.file_name().ok_or(io::ErrorKind::InvalidInput)?);
         let next = path.with_file_name(name);
         let (raw_path, raw_next) = (raw(&path)?, raw(&next)?);
-        Ok(OwnFile { shared: Arc::new(Shared { path, next, raw_path, raw_next, last: Inode::new()? }) })
+        Ok(OwnFile { shared: Arc::new(Shared { path, next, raw_path, raw_next, versions: Versions::new()? }) })
     }
 
     /// Where it is.
@@ -68,14 +72,17 @@ impl OwnFile {
     /// # Errors
     /// Those of open(2), write(2) and rename(2).
     pub fn replace(&self, text: &str) -> io::Result<()> {
-        let Shared { path, next, last, .. } = &*self.shared;
-        if last.get() == 0 {
+        let Shared { path, next, versions, .. } = &*self.shared;
+        let [current, coming] = versions.0;
+        if current.inode.load(Ordering::Acquire) == 0 {
             sweep(path);
         }
         let mut file = create(next)?;
         file.write_all(text.as_bytes()).inspect_err(|_| drop(std::fs::remove_file(next)))?;
-        last.set(inode_of(&file)?);
-        std::fs::rename(next, path).inspect_err(|_| drop(std::fs::remove_file(next)))
+        coming.set(identity(&file)?);
+        std::fs::rename(next, path).inspect_err(|_| drop(std::fs::remove_file(next)))?;
+        current.set(identity(&file)?);
+        Ok(())
     }
 
     /// Removes it, unless another has put a file of its own there.
@@ -92,30 +99,34 @@ impl OwnFile {
 
 impl Shared {
     fn remove(&self) {
-        let found = statx(CWD, &self.raw_path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::INO);
-        if found.is_ok_and(|found| found.stx_ino != 0 && found.stx_ino == self.last.get()) {
+        let found = statx(CWD, &self.raw_path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::INO | StatxFlags::MTIME);
+        if found.is_ok_and(|found| self.versions.0.iter().any(|version| version.is(&found))) {
             let _ = unlink(&self.raw_path);
         }
     }
 }
 
-impl Inode {
-    fn new() -> io::Result<Inode> {
+impl Versions {
+    fn new() -> io::Result<Versions> {
         let (access, kind) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
         // SAFETY: a new mapping harms no other. It is zeroed, aligned to a page, and never unmapped.
-        let number = unsafe {
-            let page = mmap_anonymous(std::ptr::null_mut(), size_of::<AtomicU64>(), access, kind)?;
-            &*page.cast::<AtomicU64>()
+        let versions = unsafe {
+            let page = mmap_anonymous(std::ptr::null_mut(), size_of::<[Version; 2]>(), access, kind)?;
+            &*page.cast::<[Version; 2]>()
         };
-        Ok(Inode(number))
+        Ok(Versions(versions))
+    }
+}
+
+impl Version {
+    fn set(&self, (inode, written): (u64, u64)) {
+        self.inode.store(inode, Ordering::Release);
+        self.written.store(written, Ordering::Release);
     }
 
-    fn get(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
-    }
-
-    fn set(&self, inode: u64) {
-        self.0.store(inode, Ordering::Release);
+    fn is(&self, found: &Statx) -> bool {
+        let known = (self.inode.load(Ordering::Acquire), self.written.load(Ordering::Acquire));
+        known.0 != 0 && known == numbers(found)
     }
 }
 
@@ -126,33 +137,45 @@ fn create(path: &Path) -> io::Result<File> {
         io::ErrorKind::AlreadyExists => std::fs::remove_file(path).and_then(|()| open()),
         _ => Err(error),
     })?;
+    // It tells those who sweep that its writer lives.
+    let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
     // Whatever the umask says, others may read what is written for them.
     file.set_permissions(Permissions::from_mode(0o644))?;
     Ok(file)
 }
 
-/// Removes next versions of this file that are left of supervisors that were killed while they had no keeper. One that was
-/// written a moment ago may be of a living one in another PID namespace.
+/// Removes next versions of this file that are left of supervisors that were killed while they had no keeper. Their
+/// writers hold no lock any more, in whatever PID namespace they were.
 fn sweep(path: &Path) {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return };
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let pid = pid_of_owner(entry.file_name().as_bytes(), name.as_bytes());
-        let is_dead = |pid: Pid| test_kill_process(pid) == Err(Errno::SRCH);
-        let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
-        if pid.is_some_and(is_dead) && age().is_some_and(|age| age >= LONG_AGO) {
+        let is_next = is_next_version(entry.file_name().as_bytes(), name.as_bytes());
+        let is_left = || {
+            File::open(entry.path()).is_ok_and(|file| {
+                entry.file_type().is_ok_and(|kind| kind.is_file())
+                    && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+            })
+        };
+        if is_next && is_left() {
             let _ = std::fs::remove_file(entry.path());
         }
     }
 }
 
-/// Whose next version of this file an entry of its folder is.
-fn pid_of_owner(entry: &[u8], name: &[u8]) -> Option<Pid> {
-    let pid = entry.strip_prefix(PREFIX.as_bytes())?.strip_suffix(name)?.strip_suffix(b"-")?;
-    Pid::from_raw(std::str::from_utf8(pid).ok()?.parse().ok()?)
+/// Whether an entry of its folder is a next version of this file.
+fn is_next_version(entry: &[u8], name: &[u8]) -> bool {
+    let pid = entry.strip_prefix(PREFIX.as_bytes()).and_then(|rest| rest.strip_suffix(name)?.strip_suffix(b"-"));
+    pid.is_some_and(|pid| !pid.is_empty() && pid.iter().all(u8::is_ascii_digit))
 }
 
-fn inode_of(file: impl AsFd) -> io::Result<u64> {
-    Ok(statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::INO)?.stx_ino)
+fn identity(file: impl AsFd) -> io::Result<(u64, u64)> {
+    let found = statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::INO | StatxFlags::MTIME)?;
+    Ok(numbers(&found))
+}
+
+fn numbers(found: &Statx) -> (u64, u64) {
+    let written = found.stx_mtime.tv_sec.cast_unsigned().wrapping_mul(1_000_000_000);
+    (found.stx_ino, written.wrapping_add(found.stx_mtime.tv_nsec.into()))
 }
 
 fn raw(path: &Path) -> io::Result<CString> {
@@ -195,18 +218,30 @@ mod tests {
     #[test]
     fn what_a_dead_supervisor_has_left_half_written_is_swept() {
         let (folder, file) = place();
-        let mut child = std::process::Command::new("true").spawn().unwrap();
-        let dead = child.id();
-        child.wait().unwrap();
-        let (old, young) = (format!(".supervisor-{dead}-status"), format!(".supervisor-{dead}-other"));
-        let of_living = format!(".supervisor-{}-status.bak", std::process::id());
-        for name in [&old, &young, &of_living] {
-            let left = File::create(folder.path().join(name)).unwrap();
-            left.set_modified(std::time::SystemTime::now() - LONG_AGO * 2).unwrap();
+        let (left, other) = (".supervisor-4711-status", ".supervisor-4711-other");
+        let (of_living, no_number) = (".supervisor-4712-status", ".supervisor-x-status");
+        for name in [left, other, no_number] {
+            fs::write(folder.path().join(name), "").unwrap();
         }
+        let _living = create(&folder.path().join(of_living)).unwrap();
         file.replace("state").unwrap();
-        assert!(!folder.path().join(&old).exists());
-        assert!(folder.path().join(&young).exists() && folder.path().join(&of_living).exists());
+        assert!(!folder.path().join(left).exists());
+        assert!([other, of_living, no_number].iter().all(|name| folder.path().join(name).exists()));
+    }
+
+    /// As by a supervisor that was killed just before, or just after, it renamed a version.
+    #[test]
+    fn either_of_the_last_two_versions_is_known() {
+        let (folder, file) = place();
+        file.replace("one").unwrap();
+        let two = folder.path().join("two");
+        let coming = create(&two).unwrap();
+        file.shared.versions.0[1].set(identity(&coming).unwrap());
+        file.clear();
+        assert!(!file.path().exists());
+        fs::rename(&two, file.path()).unwrap();
+        file.clear();
+        assert!(!file.path().exists());
     }
 
     #[test]
@@ -218,5 +253,11 @@ mod tests {
         fs::rename(&other, file.path()).unwrap();
         file.clear();
         assert_eq!(fs::read_to_string(file.path()).unwrap(), "another's");
+        // It may have got the inode that was ours.
+        let found = statx(CWD, file.path(), AtFlags::empty(), StatxFlags::INO | StatxFlags::MTIME).unwrap();
+        let (inode, written) = numbers(&found);
+        file.shared.versions.0[0].set((inode, written - 1));
+        file.clear();
+        assert!(file.path().exists());
     }
 }

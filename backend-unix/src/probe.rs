@@ -2,6 +2,7 @@
 
 use crate::config::ProbeConfig;
 use crate::helper::{Helper, HelperEnd};
+use crate::keeper::Company;
 use crate::keeper::exec::{Output, Program, Role, variable};
 use crate::notice::{ProbeOutcome, UnixNotice};
 use crate::signals::Signals;
@@ -95,18 +96,20 @@ impl ProbeRunner {
     }
 
     /// Starts one that is due, and hears how the current one ended.
-    pub fn poll(&mut self, now: Instant, signals: &Signals) -> Option<ProbeFinding> {
+    pub fn poll(&mut self, now: Instant, signals: &Signals, company: Company) -> Option<ProbeFinding> {
         match (&mut self.current, self.schedule) {
-            (Current::None, Schedule::On { main, due }) if now >= due => match self.start(main, now, signals) {
-                Ok(current) => {
-                    self.current = current;
-                    None
+            (Current::None, Schedule::On { main, due }) if now >= due => {
+                match self.start(main, now, signals, company) {
+                    Ok(current) => {
+                        self.current = current;
+                        None
+                    }
+                    Err(error) => {
+                        self.put_off(now);
+                        Some(failure(ProbeOutcome::NotStarted(error.to_string()), String::new()))
+                    }
                 }
-                Err(error) => {
-                    self.put_off(now);
-                    Some(failure(ProbeOutcome::NotStarted(error.to_string()), String::new()))
-                }
-            },
+            }
             (Current::None, Schedule::On { .. } | Schedule::Off) => None,
             (Current::Running { helper, output }, _) => {
                 output.read();
@@ -148,13 +151,13 @@ impl ProbeRunner {
         }
     }
 
-    fn start(&self, main: i32, now: Instant, signals: &Signals) -> io::Result<Current> {
+    fn start(&self, main: i32, now: Instant, signals: &Signals, company: Company) -> io::Result<Current> {
         let (reading, writing) = pipe_with(PipeFlags::CLOEXEC)?;
         rustix::io::ioctl_fionbio(&reading, true)?;
         let input = open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         let role = Role::Helper { input: input.as_fd(), output: Output::Into(writing.as_fd()) };
         let pid = variable("SUPERVISED_PID", &main.to_string())?;
-        let helper = Helper::start(&self.program, &[pid], &role, signals, now + self.config.timeout)?;
+        let helper = Helper::start(&self.program, &[pid], &role, signals, now + self.config.timeout, company)?;
         Ok(Current::Running { helper, output: LastLine { pipe: Pipe::Open(reading), kept: Vec::new() } })
     }
 }

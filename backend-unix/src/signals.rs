@@ -4,5 +4,5 @@ mod inbox;
 mod signal;
 
 pub use inbox::{Hangup, Signals};
-pub(crate) use inbox::{all_signals, drain};
+pub(crate) use inbox::{block_all, drain};
 pub use signal::Signal;

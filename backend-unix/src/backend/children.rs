@@ -1,14 +1,15 @@
 //! The children of the supervisor itself: keepers, strangers, and processes that it adopted from a killed keeper.
 //!
 //! Strangers are children from before the supervisor was executed, and orphans of theirs; as the first process of a PID
-//! namespace it also gets the orphans of sessions that join the container later. They are reaped, and left alone.
+//! namespace it also gets the orphans of sessions that join the container later. They are reaped, and left alone: where
+//! there may be any, it is not the supervisor that adopts, but a second keeper above the first.
 
 use super::UnixBackend;
 use crate::clock::SystemClock;
 use crate::hooks::HookRunner;
-use crate::keeper::Keeper;
 use crate::keeper::clear::each_child;
 use crate::keeper::wait::{Found, has_children, next_change};
+use crate::keeper::{Company, Keeper};
 use crate::probe::ProbeRunner;
 use crate::tree::children::children_of;
 use crate::tree::{Proc, kill_below};
@@ -22,16 +23,7 @@ const RESCAN_INTERVAL: Duration = Duration::from_millis(10);
 pub(super) struct Children {
     proc: Proc,
     company: Company,
-    /// By number: a child has its own until it is reaped.
-    strangers: BTreeSet<i32>,
     adoption: Adoption,
-}
-
-/// Whether there may be children that are neither keepers nor adopted from one.
-#[derive(PartialEq)]
-enum Company {
-    Alone,
-    Mixed,
 }
 
 enum Adoption {
@@ -46,9 +38,11 @@ impl Children {
     pub fn new(proc: Proc) -> Children {
         let is_mixed = std::process::id() == 1 || has_children();
         let company = if is_mixed { Company::Mixed } else { Company::Alone };
-        let mut children = Children { proc, company, strangers: BTreeSet::new(), adoption: Adoption::None };
-        children.note_strangers(&BTreeSet::new());
-        children
+        Children { proc, company, adoption: Adoption::None }
+    }
+
+    pub fn company(&self) -> Company {
+        self.company
     }
 
     /// When those that were adopted are looked at again.
@@ -59,28 +53,14 @@ impl Children {
         }
     }
 
-    /// While nothing was adopted, every child that is no keeper is a stranger.
-    pub fn note_strangers(&mut self, keepers: &BTreeSet<i32>) {
-        match (&self.company, &self.adoption, self.proc) {
-            (Company::Mixed, Adoption::None, Proc::Ours) => {
-                self.strangers = all_children().difference(keepers).copied().collect();
-            }
-            (Company::Alone | Company::Mixed, ..) => {}
-        }
-    }
-
-    /// A child was reaped: its number may be given to another.
-    fn forget(&mut self, pid: i32) {
-        self.strangers.remove(&pid);
-    }
-
-    /// Those that were adopted.
+    /// Those that were adopted: where there are no strangers, every child that is no keeper.
     fn adopted(&self, keepers: &BTreeSet<i32>) -> Vec<i32> {
-        let all = match self.proc {
-            Proc::Ours => all_children(),
-            Proc::NotOurs => probed_children(),
+        let all = match (self.company, self.proc) {
+            (Company::Mixed, _) => return Vec::new(),
+            (Company::Alone, Proc::Ours) => all_children(),
+            (Company::Alone, Proc::NotOurs) => probed_children(),
         };
-        all.into_iter().filter(|pid| !keepers.contains(pid) && !self.strangers.contains(pid)).collect()
+        all.difference(keepers).copied().collect()
     }
 }
 
@@ -120,7 +100,6 @@ impl UnixBackend {
             }
         }
         if has_reaped {
-            self.children.note_strangers(&self.keepers());
             self.clear_adopted();
         }
     }
@@ -128,7 +107,7 @@ impl UnixBackend {
     fn child_reaped(&mut self, pid: i32, status: ExitStatus) {
         let now = self.now();
         if self.run.keeper().is_some_and(|keeper| keeper.pid() == pid) {
-            self.keeper_reaped(status);
+            self.run.keeper_mut().into_iter().for_each(|keeper| keeper.reaped(status));
         } else if self.hooks.as_ref().and_then(HookRunner::keeper) == Some(pid) {
             let notice = self.hooks.as_mut().and_then(|hooks| hooks.reaped(now));
             self.tell_all(notice);
@@ -137,8 +116,6 @@ impl UnixBackend {
             let finding = self.probe.as_mut().and_then(|probe| probe.reaped(now));
             self.take_probe(finding);
             self.adopt_unless(status.is_success());
-        } else {
-            self.children.forget(pid);
         }
     }
 

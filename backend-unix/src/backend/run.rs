@@ -3,7 +3,7 @@
 use super::UnixBackend;
 use crate::keeper::Keeper;
 use crate::keeper::protocol::{Leftovers, Report};
-use crate::keeper::run::{Conduct, Effect, KeeperEnd, Rest, Visibility};
+use crate::keeper::run::{Conduct, Effect, Rest, Visibility};
 use crate::notice::UnixNotice;
 use crate::notify::{LAST_MESSAGES, Notify, Sender, Taken};
 use crate::probe::ProbeRunner;
@@ -41,7 +41,8 @@ impl Run {
             }
             Run::Idle | Run::Alive { .. } | Run::Ended { .. } => None,
         };
-        Source { due, descriptor: self.keeper().and_then(Keeper::line) }
+        let death = self.keeper().and_then(Keeper::due);
+        Source { due: due.into_iter().chain(death).min(), descriptor: self.keeper().and_then(Keeper::line) }
     }
 
     /// For how long a start has been under way, told once if that is too long.
@@ -100,21 +101,18 @@ impl UnixBackend {
         }
     }
 
-    /// The keeper of the run was reaped.
-    pub(super) fn keeper_reaped(&mut self, status: ExitStatus) {
+    /// Follows the end of the keeper, once all is known of it.
+    pub(super) fn follow_keeper_end(&mut self) {
         self.hear_keeper();
-        let end = if status.is_success() { KeeperEnd::Clean } else { KeeperEnd::Killed };
-        let keeper = self.run.keeper_mut().map(|keeper| {
-            keeper.reaped();
-            keeper.pid()
-        });
-        match self.run.keeper_ended(end) {
-            effect @ (Effect::Lost | Effect::LostAlive { .. }) => {
-                self.tell(UnixNotice::KeeperLost { keeper: keeper.unwrap_or_default() });
-                self.follow(effect);
-            }
-            effect => self.follow(effect),
+        let now = self.now();
+        let Some((keeper, end)) = self.run.keeper().and_then(|keeper| Some((keeper.pid(), keeper.end(now)?))) else {
+            return;
+        };
+        let effect = self.run.keeper_ended(end);
+        if let Effect::Lost | Effect::LostAlive { .. } | Effect::LostStarting { .. } = effect {
+            self.tell(UnixNotice::KeeperLost { keeper });
         }
+        self.follow(effect);
     }
 
     /// What follows from a change of the run.
@@ -146,6 +144,10 @@ impl UnixBackend {
             }
             Effect::Over(event) => self.queue.push_back(Incoming::Event(event)),
             Effect::Lost => self.adopt(),
+            Effect::LostStarting { run, main } => {
+                self.queue.push_back(Incoming::Event(Event::Started { run, pid: main.unsigned_abs() }));
+                self.follow(Effect::LostAlive { run, main });
+            }
             Effect::LostAlive { run, main } => {
                 // It dies by its parent-death signal.
                 self.main_ended(run, main, ExitStatus::KILLED);

@@ -153,8 +153,9 @@ impl UnixBackend {
         };
         match self.run.keeper().map(|keeper: &Keeper| keeper.order(recipient, signal)) {
             Some(Ok(())) => self.tell(UnixNotice::SignalSent { signal, target }),
+            // It is gone, with all that it kept, or is about to be known for lost.
+            Some(Err(Errno::PIPE | Errno::CONNRESET)) | None => {}
             Some(Err(error)) => self.tell(failed(signal, target, error)),
-            None => {}
         }
     }
 
@@ -177,11 +178,12 @@ impl UnixBackend {
         }
     }
 
-    /// The main process, while it lives.
+    /// The main process, while it lives, as soon as it is known.
     fn main(&self) -> Option<i32> {
         match &self.run {
             Run::Alive { main, .. } => Some(*main),
-            Run::Idle | Run::Starting { .. } | Run::Ended { .. } => None,
+            Run::Starting { main, .. } => *main,
+            Run::Idle | Run::Ended { .. } => None,
         }
     }
 

@@ -107,14 +107,17 @@ pub(crate) struct Launch<'a> {
 }
 
 impl Launch<'_> {
-    /// In the child of `parent`: leads a process group of its own, dies with its parent, and executes. Returns only if
-    /// something failed. Makes nothing but system calls.
-    pub fn execute(&mut self, parent: Pid, role: &Role<'_>, signals: &Signals) -> Errno {
+    /// In the child of `parent`: leads a process group of its own, dies with its parent, and executes; `tell` is called
+    /// just before. Returns only if something failed. Makes nothing but system calls.
+    pub fn execute(&mut self, parent: Pid, role: &Role<'_>, signals: &Signals, tell: impl FnOnce()) -> Errno {
         self.listen_pid.set(getpid());
         let prepared = setpgid(None, None)
             .and_then(|()| role.prepare_descriptors())
             .and_then(|()| linux::die_with_parent(parent))
-            .and_then(|()| signals.restore().map_err(|error| Errno::from_raw_os_error(error as i32)));
+            .and_then(|()| {
+                tell();
+                signals.restore().map_err(|error| Errno::from_raw_os_error(error as i32))
+            });
         match prepared {
             Ok(()) => self.try_paths(),
             Err(error) => error,

@@ -8,12 +8,11 @@ use super::wait::{Found, next_change};
 use super::{Remains, clear};
 use crate::linux::{self, Closing};
 use crate::signals::{self, Signal, Signals};
-use nix::sys::socket::{MsgFlags, recv, send};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 use nix::unistd::{ForkResult, fork};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, getpgid, getpid, getppid, set_parent_process_death_signal, setpgid};
 use supervisor_core::ExitStatus;
 
@@ -26,7 +25,6 @@ const QUICK_PASSES: u32 = 2000;
 
 /// All that a keeper is born with.
 pub(super) struct Birth<'a> {
-    pub supervisor: Pid,
     pub line: OwnedFd,
     pub launch: Launch<'a>,
     pub role: &'a Role<'a>,
@@ -35,20 +33,18 @@ pub(super) struct Birth<'a> {
     pub remains: &'a Remains,
 }
 
-/// In a new child of the supervisor: keeps what it forks, and ends when nothing of that is left.
+/// In a new child: keeps what it forks, and ends when nothing of that is left.
 pub(super) fn keep(birth: Birth<'_>) -> ! {
-    let Birth { supervisor, line, mut launch, role, policy, signals, remains } = birth;
-    // Out of reach of the terminal's keys and of signals to the supervisor's group, but in its session: else the group
-    // of the command would be an orphaned one, which cannot be stopped from the terminal.
-    let _ = setpgid(None, None);
-    let _ = signals::all_signals().thread_set_mask();
-    // Should it be stopped when its supervisor dies.
-    let _ = set_parent_process_death_signal(Some(rustix::process::Signal::CONT));
-    match fork_main(&mut launch, role, signals) {
+    let Birth { line, mut launch, role, policy, signals, remains } = birth;
+    stand_apart();
+    // 0 where that is in another PID namespace; what counts is that it changes.
+    let parent = getppid();
+    match fork_main(&mut launch, role, signals, line.as_fd()) {
         Ok((main, exec_result)) => {
             linux::set_name_and_title(c"keeper", main);
             let descriptors = Descriptors::settle(line, signals.inbox(), exec_result);
-            Keeper { machine: KeeperMachine::new(policy, main), main, supervisor, descriptors, remains }.run()
+            let machine = KeeperMachine::new(policy, main);
+            Keeper { machine, main, parent, descriptors, remains, unsaid: Unsaid::Nothing }.run()
         }
         Err(error) => {
             tell(line.as_fd(), Report::Failed { os_error: error.raw_os_error() });
@@ -57,18 +53,92 @@ pub(super) fn keep(birth: Birth<'_>) -> ! {
     }
 }
 
+/// In a new child: keeps a keeper. It adopts what that keeps, should it be killed, where the supervisor has other
+/// children too and could not tell them apart. It exits as the keeper did, or with 1 when it has killed all.
+pub(super) fn keep_keeper(birth: Birth<'_>) -> ! {
+    stand_apart();
+    let _ = rustix::process::set_child_subreaper(Some(getpid()));
+    // SAFETY: the child makes nothing but system calls.
+    let keeper = match unsafe { fork() } {
+        Ok(ForkResult::Child) => keep(birth),
+        Ok(ForkResult::Parent { child }) => child.as_raw(),
+        Err(error) => {
+            tell(birth.line.as_fd(), Report::Failed { os_error: error as i32 });
+            linux::exit(0)
+        }
+    };
+    linux::set_name_and_title(c"keeper", keeper);
+    let _ = linux::duplicate(linux::duplicate_above_streams(birth.signals.inbox().as_raw_fd()), 0);
+    linux::close_from(1, Closing::Now);
+    // SAFETY: it is open for as long as this process lives.
+    let inbox = unsafe { BorrowedFd::borrow_raw(0) };
+    loop {
+        let _ = poll(&mut [PollFd::new(&inbox, PollFlags::IN)], None);
+        signals::drain(inbox);
+        loop {
+            match next_change() {
+                Found::Ended { pid, status } if pid == keeper && status.is_success() => linux::exit(0),
+                Found::Ended { pid, .. } if pid == keeper => {
+                    kill_children(inbox);
+                    linux::exit(1)
+                }
+                Found::Stopped { pid, .. } if pid == keeper => drop(Signal::CONT.send(pid)),
+                Found::Ended { .. } | Found::Stopped { .. } | Found::Continued { .. } => {}
+                Found::Nothing | Found::NoChildren => break,
+            }
+        }
+    }
+}
+
+/// Out of reach of the terminal's keys and of signals to the supervisor's group, but in its session: else the group of the
+/// command would be an orphaned one, which cannot be stopped from the terminal.
+fn stand_apart() {
+    let _ = setpgid(None, None);
+    signals::block_all();
+    // Should it be stopped when its parent dies.
+    let _ = set_parent_process_death_signal(Some(rustix::process::Signal::CONT));
+}
+
+/// Kills all children, and those that come meanwhile, until there are none.
+fn kill_children(inbox: BorrowedFd<'_>) {
+    let mut passes = 0_u32;
+    loop {
+        clear::each_child(clear::kill_child);
+        loop {
+            match next_change() {
+                Found::NoChildren => return,
+                Found::Nothing => break,
+                Found::Ended { .. } | Found::Stopped { .. } | Found::Continued { .. } => {}
+            }
+        }
+        let pause = if passes < QUICK_PASSES { PAUSE } else { LONG_PAUSE };
+        passes = passes.saturating_add(1);
+        // The end of a child ends the pause.
+        let _ = poll(&mut [PollFd::new(&inbox, PollFlags::IN)], Some(&pause));
+        signals::drain(inbox);
+    }
+}
+
 /// Forks the child that becomes the main process. The descriptor ends without a byte once it executes, or tells the
-/// error number of what failed.
-fn fork_main(launch: &mut Launch<'_>, role: &Role<'_>, signals: &Signals) -> Result<(i32, OwnedFd), Errno> {
+/// error number of what failed. It is a socket, which no other process can open by way of `/proc`.
+fn fork_main(
+    launch: &mut Launch<'_>,
+    role: &Role<'_>,
+    signals: &Signals,
+    line: BorrowedFd<'_>,
+) -> Result<(i32, OwnedFd), Errno> {
     rustix::process::set_child_subreaper(Some(getpid()))?;
-    let (exec_result, tell) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let (exec_result, failed) = socketpair(AddressFamily::Unix, SockType::Stream, None, flags)
+        .map_err(|error| Errno::from_raw_os_error(error as i32))?;
     let keeper = getpid();
     // SAFETY: the child makes nothing but system calls, on what was prepared before, until it executes or exits.
     match unsafe { fork() }.map_err(|error| Errno::from_raw_os_error(error as i32))? {
         ForkResult::Child => {
-            let error = launch.execute(keeper, role, signals);
+            let own = getpid().as_raw_nonzero().get();
+            let error = launch.execute(keeper, role, signals, || tell(line, Report::Forked { pid: own }));
             // Should the supervisor not be there any more to hear of it, the exit code still tells.
-            let _ = rustix::io::write(&tell, &error.raw_os_error().to_ne_bytes());
+            let _ = rustix::io::write(&failed, &error.raw_os_error().to_ne_bytes());
             linux::exit(127)
         }
         ForkResult::Parent { child } => {
@@ -108,9 +178,17 @@ impl Descriptors {
 struct Keeper<'a> {
     machine: KeeperMachine,
     main: i32,
-    supervisor: Pid,
+    parent: Option<Pid>,
     descriptors: Descriptors,
     remains: &'a Remains,
+    unsaid: Unsaid,
+}
+
+/// Whether the main process was stopped or went on while the line was full: the latest is told as soon as there is room.
+#[derive(Clone, Copy)]
+enum Unsaid {
+    Nothing,
+    Latest(Report),
 }
 
 impl Keeper<'_> {
@@ -122,7 +200,10 @@ impl Keeper<'_> {
             self.read_exec_result();
             self.take_orders();
             self.reap();
-            if getppid() != Some(self.supervisor) {
+            if let Unsaid::Latest(report) = std::mem::replace(&mut self.unsaid, Unsaid::Nothing) {
+                self.tell_if_heard(report);
+            }
+            if getppid() != self.parent {
                 self.take(Input::LineEnded);
             }
         }
@@ -131,6 +212,9 @@ impl Keeper<'_> {
     fn sleep(&self) {
         let Descriptors { line, inbox, exec_result } = &self.descriptors;
         let mut descriptors = [line, inbox, exec_result].map(|descriptor| PollFd::new(descriptor, PollFlags::IN));
+        if let Unsaid::Latest(_) = self.unsaid {
+            descriptors[0] = PollFd::new(line, PollFlags::IN | PollFlags::OUT);
+        }
         let count = if self.machine.is_starting() { 3 } else { 2 };
         let _ = poll(&mut descriptors[..count], None);
     }
@@ -172,7 +256,6 @@ impl Keeper<'_> {
                     self.main = 0;
                 }
                 Found::Ended { .. } => {}
-                // These only tell how things are: where the line is full, the supervisor does not run to hear of it.
                 Found::Stopped { pid, signal } => self.tell_if_heard(Report::Stopped { pid, signal }),
                 Found::Continued { pid } => self.tell_if_heard(Report::Continued { pid }),
                 Found::Nothing => break Leftovers::Some,
@@ -209,33 +292,28 @@ impl Keeper<'_> {
         }
     }
 
-    fn tell_if_heard(&self, report: Report) {
+    /// Where the line is full, the supervisor does not run to hear how things are. Of the main process it will want to.
+    fn tell_if_heard(&mut self, report: Report) {
         let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-        let _ = send(self.descriptors.line.as_raw_fd(), &report.to_bytes(), flags);
+        let is_told = send(self.descriptors.line.as_raw_fd(), &report.to_bytes(), flags).is_ok();
+        let is_of_main = match report {
+            Report::Stopped { pid, .. } | Report::Continued { pid } => pid == self.main,
+            Report::Forked { .. } | Report::Started { .. } | Report::Failed { .. } | Report::Ended { .. } => false,
+        };
+        if is_of_main {
+            self.unsaid = if is_told { Unsaid::Nothing } else { Unsaid::Latest(report) };
+        }
     }
 
-    /// Kills all children, and those that come meanwhile, until there are none; then removes what a dead supervisor
-    /// leaves behind, and exits.
+    /// Kills all children; then removes what a dead supervisor leaves behind, and exits.
     fn clear(&mut self) -> ! {
-        let mut passes = 0_u32;
-        loop {
-            clear::each_child(clear::kill_child);
-            loop {
-                match next_change() {
-                    Found::NoChildren => {
-                        self.remains.clear();
-                        linux::exit(0)
-                    }
-                    Found::Nothing => break,
-                    Found::Ended { .. } | Found::Stopped { .. } | Found::Continued { .. } => {}
-                }
-            }
-            let pause = if passes < QUICK_PASSES { PAUSE } else { LONG_PAUSE };
-            passes = passes.saturating_add(1);
-            // The end of a child ends the pause.
-            let _ = poll(&mut [PollFd::new(&self.descriptors.inbox, PollFlags::IN)], Some(&pause));
-            signals::drain(self.descriptors.inbox);
+        kill_children(self.descriptors.inbox);
+        let has_supervisor =
+            recv(self.descriptors.line.as_raw_fd(), &mut [0; Order::LENGTH], MsgFlags::MSG_DONTWAIT) != Ok(0);
+        if !has_supervisor {
+            self.remains.clear();
         }
+        linux::exit(0)
     }
 }
 
@@ -244,8 +322,14 @@ fn send_signal(pid: i32, number: i32, send: impl Fn(Signal, i32) -> Result<(), E
     let _ = Signal::from_number(number).map(|signal| send(signal, pid));
 }
 
-/// Waits while the supervisor does not run to hear of it; fails when it never will.
+/// Waits while the supervisor does not run to hear of it, or the kernel lacks memory; fails when it never will.
 fn tell(line: BorrowedFd<'_>, report: Report) {
-    let say = || send(line.as_raw_fd(), &report.to_bytes(), MsgFlags::MSG_NOSIGNAL);
-    while say() == Err(nix::errno::Errno::EINTR) {}
+    use nix::errno::Errno::{EINTR, ENOBUFS, ENOMEM};
+    loop {
+        match send(line.as_raw_fd(), &report.to_bytes(), MsgFlags::MSG_NOSIGNAL) {
+            Err(EINTR) => {}
+            Err(ENOBUFS | ENOMEM) => drop(poll(&mut [], Some(&PAUSE))),
+            Ok(_) | Err(_) => return,
+        }
+    }
 }

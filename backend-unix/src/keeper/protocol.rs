@@ -9,6 +9,8 @@ use supervisor_core::ExitStatus;
 /// What a keeper tells the supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Report {
+    /// There is a main process, which is about to execute the command. It tells so itself, before it can do anything else.
+    Forked { pid: i32 },
     /// The command is executed. This is its main process.
     Started { pid: i32 },
     /// It could not be forked or executed, by this error number. The keeper ends.
@@ -57,6 +59,7 @@ impl Report {
             Report::Continued { pid } => [4, pid, 0],
             Report::Ended { status: ExitStatus::Code(code), leftovers } => [5, leftovers as i32, code.into()],
             Report::Ended { status: ExitStatus::Signal(signal), leftovers } => [6, leftovers as i32, signal.into()],
+            Report::Forked { pid } => [7, pid, 0],
         };
         let mut bytes = [0; Report::LENGTH];
         for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
@@ -74,6 +77,7 @@ impl Report {
             [3, pid, signal] => Report::Stopped { pid, signal },
             [4, pid, _] => Report::Continued { pid },
             [5, left, code] => Report::Ended { status: ExitStatus::Code(code as u8), leftovers: leftovers(left) },
+            [7, pid, _] => Report::Forked { pid },
             [6, left, number] => Report::Ended { status: ExitStatus::Signal(number as u8), leftovers: leftovers(left) },
             _ => return None,
         })
@@ -137,7 +141,7 @@ pub(crate) enum Input {
     LastEnded,
     /// An order came.
     Ordered { recipient: Recipient, signal: i32 },
-    /// There is no supervisor at the other end of the line any more.
+    /// There is no supervisor at the other end of the line any more, or no parent of the keeper.
     LineEnded,
 }
 
@@ -244,6 +248,7 @@ mod tests {
     fn what_is_told_is_understood() {
         let (pid, signal, left) = (4_194_303, 64, Leftovers::Some);
         let reports = [
+            Report::Forked { pid },
             Report::Started { pid },
             Report::Failed { os_error: 11 },
             Report::Stopped { pid, signal },

@@ -14,8 +14,9 @@ use supervisor_core::{Event, ExitStatus, Instant, RunId, StartFailure};
 pub(crate) enum Run<K> {
     /// Nothing runs.
     Idle,
-    /// The keeper is there, and about to execute the command. Signals for the main process wait until it has.
-    Starting { run: RunId, keeper: K, stall: Stall, held: Vec<Signal> },
+    /// The keeper is there, and about to execute the command, if there is a main process already. Signals for that wait
+    /// until it has.
+    Starting { run: RunId, keeper: K, main: Option<i32>, stall: Stall, held: Vec<Signal> },
     /// The main process lives.
     Alive { run: RunId, keeper: K, main: i32, started: Instant, conduct: Conduct },
     /// The main process ended, or was never executed; something that it started may be left.
@@ -113,12 +114,17 @@ pub(crate) enum Effect {
         run: RunId,
         main: i32,
     },
+    /// The same before it was told that the main process executes.
+    LostStarting {
+        run: RunId,
+        main: i32,
+    },
 }
 
 impl<K> Run<K> {
     /// A keeper was forked for a run.
     pub fn begin(run: RunId, keeper: K, now: Instant) -> Run<K> {
-        Run::Starting { run, keeper, stall: Stall::Since(now), held: Vec::new() }
+        Run::Starting { run, keeper, main: None, stall: Stall::Since(now), held: Vec::new() }
     }
 
     /// The keeper, while there is one.
@@ -146,6 +152,9 @@ impl<K> Run<K> {
         let (next, effect) = match (std::mem::replace(self, Run::Idle), report) {
             (same, Report::Stopped { pid, signal }) => (same, Effect::Stopped { pid, signal }),
             (same, Report::Continued { pid }) => (same, Effect::Continued { pid }),
+            (Run::Starting { run, keeper, stall, held, .. }, Report::Forked { pid }) => {
+                (Run::Starting { run, keeper, main: Some(pid), stall, held }, Effect::None)
+            }
             (Run::Starting { run, keeper, held, .. }, Report::Started { pid: main }) => {
                 let next = Run::Alive { run, keeper, main, started: now, conduct: Conduct::Free };
                 (next, Effect::Started { run, main, held })
@@ -160,7 +169,9 @@ impl<K> Run<K> {
                 (next, Effect::Exited { run, main, status, leftovers, conduct })
             }
             // No keeper tells these now.
-            (same, Report::Started { .. } | Report::Failed { .. } | Report::Ended { .. }) => (same, Effect::None),
+            (same, Report::Forked { .. } | Report::Started { .. } | Report::Failed { .. } | Report::Ended { .. }) => {
+                (same, Effect::None)
+            }
         };
         *self = next;
         effect
@@ -170,8 +181,12 @@ impl<K> Run<K> {
     pub fn keeper_ended(&mut self, end: KeeperEnd) -> Effect {
         let (next, effect) = match (std::mem::replace(self, Run::Idle), end) {
             (Run::Ended { run, last_event, .. }, KeeperEnd::Clean) => (Run::Idle, Effect::Over(last_event.of(run))),
-            // A keeper that ends by itself has told of the end before.
-            (Run::Starting { run, .. }, KeeperEnd::Clean | KeeperEnd::Killed) => {
+            // A keeper that ends by itself has told of the end before. A main process may have executed, and killed it.
+            (Run::Starting { run, main: Some(main), .. }, KeeperEnd::Clean | KeeperEnd::Killed) => {
+                let next = Run::Ended { run, rest: Rest::Adopted, last_event: LastEvent::Cleared };
+                (next, Effect::LostStarting { run, main })
+            }
+            (Run::Starting { run, main: None, .. }, KeeperEnd::Clean | KeeperEnd::Killed) => {
                 let last_event = LastEvent::StartFailed(failure(Errno::AGAIN.raw_os_error()));
                 (Run::Ended { run, rest: Rest::Adopted, last_event }, Effect::Lost)
             }

@@ -187,9 +187,11 @@ fn set_disposition(signal: Signal, disposition: libc::sighandler_t) -> nix::Resu
     }
 }
 
-/// Every signal there is, for a process that must not be disturbed.
-pub(crate) fn all_signals() -> SigSet {
-    SigSet::all()
+/// In a keeper: blocks every signal that can be blocked, those too that the C library keeps for itself and leaves out.
+pub(crate) fn block_all() {
+    let all = u64::MAX;
+    // SAFETY: the kernel reads a set of so many bytes: rt_sigprocmask(2).
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const all, 0, size_of::<u64>()) };
 }
 
 /// Written as the kernel reads it: nix knows no sets with real-time signals, and musl none with the first of them.
