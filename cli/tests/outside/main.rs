@@ -13,6 +13,7 @@ mod log;
 mod manager;
 mod notify;
 mod pid_one;
+mod probe;
 mod python;
 mod restart;
 mod signals;
