@@ -3,6 +3,7 @@
 mod autopsy;
 mod dead_file_system;
 mod environment;
+mod escalation;
 mod exit_codes;
 mod hang;
 mod hostile;
