@@ -16,6 +16,7 @@ mod notify;
 mod pid_one;
 mod probe;
 mod python;
+mod requests;
 mod restart;
 mod signals;
 mod sockets;
