@@ -6,6 +6,7 @@ mod environment;
 mod escalation;
 mod exit_codes;
 mod hang;
+mod healthcheck;
 mod hostile;
 mod json;
 mod killed;
