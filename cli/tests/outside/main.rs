@@ -5,6 +5,7 @@ mod dead_file_system;
 mod environment;
 mod escalation;
 mod exit_codes;
+mod files;
 mod hang;
 mod healthcheck;
 mod hostile;
