@@ -8,6 +8,7 @@ mod exit_codes;
 mod files;
 mod hang;
 mod healthcheck;
+mod hidepid;
 mod hostile;
 mod json;
 mod killed;
