@@ -6,6 +6,7 @@ mod environment;
 mod escalation;
 mod exit_codes;
 mod files;
+mod first_hour;
 mod hang;
 mod healthcheck;
 mod hidepid;
