@@ -20,7 +20,7 @@ fn assert_steps(end: &End, dump: f64, grace: f64) {
     let steps = [("hung: pid", "is still there after SIGQUIT", dump), ("is still there after", "killing", grace)];
     for (from, to, wanted) in steps {
         let took = end.time_of(to) - end.time_of(from);
-        assert!((wanted - 0.0015..wanted + 4.0).contains(&took), "{from}, {to}: {took}: {}", end.log);
+        assert!((wanted - 0.0015..wanted + 10.0).contains(&took), "{from}, {to}: {took}: {}", end.log);
     }
 }
 
@@ -33,7 +33,7 @@ fn hang_signal_stop_signal_and_kill_come_one_after_the_other_and_none_before_its
     end.assert_code(124);
     let (quit, term) = (place.numbers("quit"), place.numbers("term"));
     assert_eq!((quit.len(), term.len()), (1, 1), "each signal comes once: {}", end.log);
-    assert!((0.5..4.0).contains(&(quit[0] - before)), "{}", quit[0] - before);
+    assert!((0.5..10.0).contains(&(quit[0] - before)), "{}", quit[0] - before);
     assert_steps(&end, 0.8, 0.6);
     end.assert_tells(&[
         "hung",
@@ -105,7 +105,7 @@ fn leftovers_of_a_dump_are_asked_and_then_killed() {
     }
     end.assert_tells(&["sent SIGQUIT", "exited with code 0", "sent SIGTERM to leftovers", "sent SIGKILL to leftovers"]);
     let grace = end.time_of("sent SIGKILL to leftovers") - end.time_of("sent SIGTERM to leftovers");
-    assert!((0.59..4.0).contains(&grace), "{grace}");
+    assert!((0.59..10.0).contains(&grace), "{grace}");
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn supervise_server(line: &str) {
     end.assert_tells(&["run 1: heartbeat of pid", "run 1: hung", "sent SIGTERM", "run 2: started", "stopped"]);
     assert_eq!(end.count(": hung:"), 1, "{}", end.log);
     let silence = place.numbers("asked")[0] - place.numbers("answered0")[2];
-    assert!((3.0..8.0).contains(&silence), "asked {silence} s after the last answer: {}", end.log);
+    assert!((3.0..12.0).contains(&silence), "asked {silence} s after the last answer: {}", end.log);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn silence_counts_from_the_end_of_the_last_success() {
     let end = place.run(&options, SILENT);
     end.assert_code(124);
     let silence = place.numbers("asked")[0] - place.numbers("ended")[0];
-    assert!((1.0..4.0).contains(&silence), "asked after {silence} s: {}", end.log);
+    assert!((1.0..10.0).contains(&silence), "asked after {silence} s: {}", end.log);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_probe_that_never_succeeds_is_silence_from_the_start() {
     let end = place.run(&options, SILENT);
     end.assert_code(124);
     let waited = place.numbers("asked")[0] - before;
-    assert!((0.8..4.0).contains(&waited), "{waited}");
+    assert!((0.8..10.0).contains(&waited), "{waited}");
     end.assert_tells(&["the probe exited with code 1", "hung", "no probe succeeded"]);
 }
 
@@ -243,7 +243,7 @@ fn probes_begin_after_the_initial_delay() {
     let supervised = place.start(&options, BEAT);
     wait_until("it is probed", || !place.numbers("probes").is_empty());
     let waited = place.numbers("probes")[0] - before;
-    assert!((0.8..4.0).contains(&waited), "{waited}");
+    assert!((0.8..10.0).contains(&waited), "{waited}");
     supervised.signal("TERM");
     supervised.end().assert_code(0);
 }
@@ -257,7 +257,7 @@ fn the_interval_lies_between_the_end_of_a_probe_and_the_start_of_the_next() {
         let supervised = place.start(&[&["--probe", probe.to_str().unwrap()], options].concat(), BEAT);
         wait_until("there are some", || place.numbers("starts").len() >= 4);
         for (end, start) in place.numbers("ends").iter().zip(&place.numbers("starts")[1..]) {
-            assert!((0.5..2.5).contains(&(start - end)), "{options:?}: {}", start - end);
+            assert!((0.5..10.0).contains(&(start - end)), "{options:?}: {}", start - end);
         }
         supervised.signal("TERM");
         supervised.end().assert_code(0);

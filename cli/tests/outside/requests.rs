@@ -186,7 +186,7 @@ fn a_request_while_a_hung_command_leaves_starts_again_without_a_delay() {
     end.assert_tells(&["run 1: hung", "sent SIGTERM", "run 1: restarting", "sent SIGKILL", "run 2: started"]);
     // One grace period in all, and one stop signal.
     let grace = end.time_of("sent SIGKILL") - end.time_of("hung: pid");
-    assert!((1.499..6.0).contains(&grace), "{grace}");
+    assert!((1.499..12.0).contains(&grace), "{grace}");
 }
 
 #[test]
