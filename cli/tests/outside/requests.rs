@@ -80,6 +80,19 @@ fn signals_that_cannot_be_caught_are_refused() {
     }
 }
 
+#[test]
+fn a_signal_with_two_meanings_is_refused() {
+    let table: [&[&str]; 3] =
+        [&["--restart-signal", "TERM"], &["--restart-signal", "INT"], &["--restart-signal", "HUP", "--stop-on", "HUP"]];
+    for options in table {
+        let place = Place::new();
+        let end = place.run(options, "echo > started");
+        end.assert_code(2);
+        end.assert_tells(&[options[0], "give another"]);
+        assert!(!place.path("started").exists());
+    }
+}
+
 /// What each start of the command found in `SUPERVISED_RESTARTS`.
 fn starts(place: &Place) -> Vec<String> {
     place.read("starts").lines().map(str::to_owned).collect()
@@ -187,6 +200,24 @@ fn a_request_while_a_hung_command_leaves_starts_again_without_a_delay() {
     // One grace period in all, and one stop signal.
     let grace = end.time_of("sent SIGKILL") - end.time_of("hung: pid");
     assert!((1.499..12.0).contains(&grace), "{grace}");
+}
+
+/// The person who asks has no need of what a hung command has to say.
+#[test]
+fn a_request_during_a_dump_ends_the_wait_for_it() {
+    let place = Place::new();
+    let first = "echo $SUPERVISED_RESTARTS >> starts; trap 'echo > dumping' QUIT; trap 'echo > asked; exit 1' TERM";
+    let script = format!("[ -e dumping ] || {{ {first}; while :; do sleep 0.01; done; }}; {POLITE}");
+    let options = ["--restart-signal", "HUP", "--timeout", "1", "--hang-signal", "QUIT", "--hang-grace-period", "1000"];
+    let options = [&options[..], &["--backoff-factor", "1000", "--max-restarts", "0"]].concat();
+    let mut supervised = place.start(&options, &script);
+    wait_until("it writes its dump", || place.path("dumping").exists());
+    supervised.signal("HUP");
+    supervised.wait_for_line("run 2: started");
+    assert!(place.path("asked").exists());
+    wait_until("it has started", || starts(&place).len() == 2);
+    let end = stopped(supervised);
+    assert_eq!(starts(&place), ["0", "0"], "{}", end.log);
 }
 
 #[test]
