@@ -194,7 +194,7 @@ fn durations_have_units() {
         ("2m", "2 min 00 s"),
     ];
     for (given, shown) in table {
-        let end = run_with(&[], &["--dry-run", "--timeout", given, "true"]);
+        let end = run_with(&[], &["--dry-run", "--max-restarts", "0", "--timeout", given, "true"]);
         end.assert_code(0);
         assert!(end.output.contains(&format!("start 1, hung at {shown}")), "{given}: {}", end.output);
         run_with(&[("SUPERVISOR_GRACE_PERIOD", given)], &["true"]).assert_code(0);
