@@ -235,3 +235,21 @@ fn a_main_process_that_ends_by_another_signal_after_the_grace_period_has_left_by
         is_terminated && end.count("sent SIGKILL") == 1
     });
 }
+
+/// The signal is sent after the autopsy, which takes a while where the command has many processes; what the command may
+/// do about the signal begins with it.
+#[test]
+fn the_time_for_the_dump_and_the_grace_period_begin_with_their_signals() {
+    for (more, from, to) in [
+        (&["--hang-signal", "QUIT", "--hang-grace-period", "0.2"][..], "sent SIGQUIT", "sent SIGTERM"),
+        (&["--grace-period", "0.2"], "sent SIGTERM", "sent SIGKILL"),
+    ] {
+        let place = Place::new();
+        let many = "i=0; while [ $i -lt 400 ]; do sleep 1000 & i=$((i + 1)); done";
+        let script = format!("{many}; trap : QUIT; trap '' TERM; echo > heartbeat.txt; while :; do sleep 0.05; done");
+        let end = place.run(&[&["--timeout", "2", "--max-restarts", "0"], more].concat(), &script);
+        end.assert_code(124);
+        let took = end.time_of(to) - end.time_of(from);
+        assert!(took >= 0.2 - 0.0015, "{from}, {to}: {took}");
+    }
+}

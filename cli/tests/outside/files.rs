@@ -323,3 +323,19 @@ fn metrics_are_labelled_by_the_name_of_their_file() {
     let text = place.read("x.prom");
     assert!(text.contains(r#"supervisor_up{name="a \"b\" \\ c\nd"} 0"#), "{text}");
 }
+
+/// Of one that was killed in a backoff, in the middle of a version: its keeper was gone.
+#[test]
+fn the_next_start_sweeps_half_a_version_of_a_killed_supervisor() {
+    let place = Place::new();
+    let options = ["--status-file", "status", "--backoff-factor", "1000"];
+    let mut first = place.start(&options, "exit 1");
+    first.wait_for_line("restart 1 in 1000 s");
+    wait_until("it waits", || place.read("status").contains("backing_off"));
+    let half = format!(".supervisor-{}-status", first.pid());
+    first.signal("KILL");
+    assert_eq!(first.end().signal, Some(9));
+    std::fs::write(place.path(&half), "half of the next ver").unwrap();
+    place.run(&options, "exit 0").assert_code(0);
+    assert_eq!(files(&place), ["status"]);
+}

@@ -415,3 +415,14 @@ fn no_text_of_the_language_is_shown() {
     }
     assert_eq!(end.count("code 1: exit code 1"), 0, "{}", end.log);
 }
+
+#[test]
+fn the_interval_of_a_slow_heartbeat_is_that_between_two_of_them() {
+    let place = Place::new();
+    let script = "trap '' TERM; while :; do sleep 1.2; touch heartbeat.txt; done";
+    let end = place.run(&["--timeout", "0.6", "--grace-period", "5", "--max-restarts", "0"], script);
+    end.assert_code(124);
+    let line = end.log.lines().find(|line| line.contains("a heartbeat came ")).unwrap();
+    let told = line.split_once("a heartbeat came ").unwrap().1.split(' ').next().unwrap().parse::<f64>().unwrap();
+    assert!((1.19..2.2).contains(&told), "one came each 1.2 s: {line}");
+}

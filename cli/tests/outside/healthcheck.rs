@@ -207,3 +207,24 @@ fn it_starts_nothing_and_goes_with_nothing_else() {
         assert!(!place.path("started").exists());
     }
 }
+
+#[test]
+fn a_negative_pid_is_unhealthy() {
+    let place = Place::new();
+    let mut supervised = start(&place, &[], LINGER);
+    supervised.command_pid();
+    wait_for_state(&place, "running");
+    let own = format!("\"supervisor\":{}", supervised.pid());
+    std::fs::write(place.path("copy"), place.read("status").replace(&own, "\"supervisor\":-1")).unwrap();
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+    assert_eq!(ask(&place, &place.path("copy")).code, Some(1));
+}
+
+#[test]
+fn it_says_that_it_goes_with_no_option_where_there_is_no_command_either() {
+    let place = Place::new();
+    let end = Supervised::start(place.supervisor(["--timeout", "5", "--healthcheck", "status"])).end();
+    end.assert_code(2);
+    end.assert_tells(&["--healthcheck goes with nothing else"]);
+}

@@ -290,3 +290,13 @@ fn a_probe_ends_with_the_supervisor() {
     supervised.end().assert_code(0);
     assert!(!is_alive(pid));
 }
+
+#[test]
+fn a_probe_knows_of_the_restarts_as_the_command_does() {
+    let place = Place::new();
+    let probe = place.script("probe", "echo \"$SUPERVISED_RESTARTS\" > probed");
+    let supervised = place.start(&["--probe", probe.to_str().unwrap()], BEAT);
+    assert_eq!(wait_for_file(&place.path("probed")), "0");
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+}
