@@ -154,6 +154,11 @@ impl Supervised {
         found.unwrap()
     }
 
+    /// Waits for the end of the supervisor alone: its command may still hold on to its streams.
+    pub fn end_of_process(&mut self) {
+        self.child.wait().unwrap();
+    }
+
     /// Waits for the end of the supervisor.
     pub fn end(mut self) -> End {
         let deadline = Instant::now() + PATIENCE;
