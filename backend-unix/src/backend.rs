@@ -30,6 +30,9 @@ use std::io;
 use std::time::Duration;
 use supervisor_core::{Backend, Event, Incoming, Instant, Message, Observation, Purpose, RunId};
 
+/// A signal that goes out so much later than it was ordered, for all that is looked at before it, begins its time anew.
+const WORTH_MENTIONING: Duration = Duration::from_millis(2);
+
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 
 /// Runs one command as Unix processes. There is at most one in a process, since it reaps every child.
@@ -44,6 +47,8 @@ pub struct UnixBackend {
     remains: Remains,
     watcher: Option<Watcher>,
     run: Run,
+    /// Made so far in this streak.
+    restarts: u32,
     tree: Tree,
     children: Children,
     notify: Option<Notify>,
@@ -100,6 +105,7 @@ impl UnixBackend {
             remains: Remains { files: config.own_files, socket },
             watcher: config.heartbeat_file.map(Watcher::new).transpose()?,
             run: Run::Idle,
+            restarts: 0,
             children: Children::new(tree.proc()),
             tree,
             notify,
@@ -121,8 +127,11 @@ impl UnixBackend {
     /// at once. `report` is told what they meet.
     pub fn finish(&mut self, patience: Duration, mut report: impl FnMut(UnixNotice)) {
         let until = self.now() + patience;
-        self.hooks.iter_mut().for_each(HookRunner::hurry);
+        let hurry_at = self.now() + patience / 2;
         loop {
+            if self.now() >= hurry_at {
+                self.hooks.iter_mut().for_each(HookRunner::hurry);
+            }
             self.poll_due();
             let is_idle = self.hooks.as_mut().is_none_or(HookRunner::is_idle);
             let mut is_interrupted = false;
@@ -135,7 +144,7 @@ impl UnixBackend {
             if is_idle || is_interrupted || self.now() >= until {
                 break;
             }
-            self.sleep(Some(until));
+            self.sleep(Some(if self.now() < hurry_at { hurry_at } else { until }));
             self.gather();
         }
         self.hooks.as_mut().and_then(HookRunner::end).into_iter().for_each(report);
@@ -330,6 +339,7 @@ impl Backend for UnixBackend {
         self.watcher.iter_mut().for_each(Watcher::before_start);
         self.take_findings();
         let company = self.children.company();
+        self.restarts = restarts;
         let restarts = variable(RESTARTS, &restarts.to_string());
         let keeper = restarts.and_then(|restarts| {
             Keeper::start(&self.program, &[restarts], &Role::Command, &self.signals, &self.remains, company)
@@ -349,9 +359,13 @@ impl Backend for UnixBackend {
         self.memory_kills_before = self.memory_kills.count();
     }
 
-    fn signal(&mut self, _run: RunId, purpose: Purpose) {
-        self.probe.iter_mut().for_each(ProbeRunner::end);
+    fn signal(&mut self, run: RunId, purpose: Purpose) {
+        let begun = self.now();
         self.signal_run(purpose);
+        self.probe.iter_mut().for_each(ProbeRunner::end);
+        if purpose == Purpose::Hang && self.now() - begun >= WORTH_MENTIONING {
+            self.queue.push_back(Incoming::Event(Event::Signalled { run }));
+        }
     }
 
     fn look(&mut self, run: RunId) {

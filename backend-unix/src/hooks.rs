@@ -113,7 +113,7 @@ impl HookRunner {
         while matches!(self.current, Current::None) {
             let dropped = std::mem::take(&mut self.dropped);
             if dropped > 0 {
-                notices.push(failed(format!("{dropped} events are lost: the hook is too slow for them")));
+                notices.push(failed(lost(dropped)));
             }
             let Some(call) = self.waiting.pop_front() else { break };
             match self.start(&call, now, signals, company) {
@@ -181,6 +181,13 @@ impl HookRunner {
         let event = variable("SUPERVISOR_EVENT", call.event)?;
         let role = Role::Helper { input: file.as_fd(), output: Output::Shared };
         Helper::start(&self.program, &[event], &role, signals, now + LONGEST, company)
+    }
+}
+
+fn lost(events: u64) -> String {
+    match events {
+        1 => "1 event is lost: the hook is too slow for it".to_owned(),
+        events => format!("{events} events are lost: the hook is too slow for them"),
     }
 }
 

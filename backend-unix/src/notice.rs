@@ -319,6 +319,8 @@ pub enum ProbeOutcome {
     Signal(u8),
     /// It lasted longer than the timeout, and was killed.
     TimedOut,
+    /// It had not ended when the command was found to hang.
+    Unfinished,
     /// It could not be started, for this reason.
     NotStarted(String),
 }

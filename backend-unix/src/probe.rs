@@ -3,7 +3,7 @@
 use crate::config::ProbeConfig;
 use crate::helper::{Helper, HelperEnd};
 use crate::keeper::Company;
-use crate::keeper::exec::{Output, Program, Role, variable};
+use crate::keeper::exec::{Output, Program, RESTARTS, Role, variable};
 use crate::notice::{ProbeOutcome, UnixNotice};
 use crate::signals::Signals;
 use crate::source::Source;
@@ -28,7 +28,7 @@ enum Schedule {
     /// Nothing runs that could be probed.
     Off,
     /// The next one is due, once there is no other.
-    On { main: i32, due: Instant },
+    On { main: i32, restarts: u32, due: Instant },
 }
 
 enum Current {
@@ -59,9 +59,21 @@ impl ProbeRunner {
     }
 
     /// The command runs. Probes begin after the initial delay.
-    pub fn begin(&mut self, main: i32, now: Instant) {
+    pub fn begin(&mut self, main: i32, restarts: u32, now: Instant) {
         self.end();
-        self.schedule = Schedule::On { main, due: now + self.config.initial_delay };
+        self.schedule = Schedule::On { main, restarts, due: now + self.config.initial_delay };
+    }
+
+    /// What the current one has said so far, if one runs: the command was found to hang meanwhile.
+    pub fn unfinished(&mut self) -> Option<UnixNotice> {
+        match &mut self.current {
+            Current::Running { output, .. } => {
+                output.read();
+                let last_words = output.last_line();
+                Some(UnixNotice::ProbeFailed { outcome: ProbeOutcome::Unfinished, last_words })
+            }
+            Current::None | Current::Leaving { .. } => None,
+        }
     }
 
     /// The run comes to its end, and with it the current probe.
@@ -98,8 +110,8 @@ impl ProbeRunner {
     /// Starts one that is due, and hears how the current one ended.
     pub fn poll(&mut self, now: Instant, signals: &Signals, company: Company) -> Option<ProbeFinding> {
         match (&mut self.current, self.schedule) {
-            (Current::None, Schedule::On { main, due }) if now >= due => {
-                match self.start(main, now, signals, company) {
+            (Current::None, Schedule::On { main, restarts, due }) if now >= due => {
+                match self.start(main, restarts, now, signals, company) {
                     Ok(current) => {
                         self.current = current;
                         None
@@ -151,13 +163,22 @@ impl ProbeRunner {
         }
     }
 
-    fn start(&self, main: i32, now: Instant, signals: &Signals, company: Company) -> io::Result<Current> {
+    fn start(
+        &self,
+        main: i32,
+        restarts: u32,
+        now: Instant,
+        signals: &Signals,
+        company: Company,
+    ) -> io::Result<Current> {
         let (reading, writing) = pipe_with(PipeFlags::CLOEXEC)?;
         rustix::io::ioctl_fionbio(&reading, true)?;
         let input = open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         let role = Role::Helper { input: input.as_fd(), output: Output::Into(writing.as_fd()) };
         let pid = variable("SUPERVISED_PID", &main.to_string())?;
-        let helper = Helper::start(&self.program, &[pid], &role, signals, now + self.config.timeout, company)?;
+        let restarts = variable(RESTARTS, &restarts.to_string())?;
+        let helper =
+            Helper::start(&self.program, &[pid, restarts], &role, signals, now + self.config.timeout, company)?;
         Ok(Current::Running { helper, output: LastLine { pipe: Pipe::Open(reading), kept: Vec::new() } })
     }
 }

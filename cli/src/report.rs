@@ -15,7 +15,7 @@ pub use status::{Change, State, Status};
 
 use crate::options::Settings;
 use record::Beside;
-use repeats::Repeats;
+use repeats::{Repeats, Verdict};
 use run::{Condition, KnownRun};
 use sentences::Sentences;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -130,6 +130,18 @@ impl Reporter {
         self.hand_out(&Record::new(level, content, words));
     }
 
+    /// Whether a notice is told. If so, what was passed over before it is told first, in a sum.
+    fn is_told(&mut self, verdict: Verdict) -> bool {
+        match verdict {
+            Verdict::PassedOver => false,
+            Verdict::Told { passed_over: 0 } => true,
+            Verdict::Told { passed_over } => {
+                self.tell(Content::Backend(UnixNotice::MessagesSummed { messages: passed_over }));
+                true
+            }
+        }
+    }
+
     /// Tells whether there were any.
     fn hand_out_troubles(&mut self) -> bool {
         // What a sink meets while it takes these is for the next time.
@@ -151,12 +163,9 @@ impl Report<UnixNotice> for &mut Reporter {
     fn notice(&mut self, at: Instant, notice: Notice, supervisor: &Supervisor) {
         self.standing = Standing::of(at, supervisor);
         self.run.take(&notice, at);
-        let passed_over = match self.repeats.take(&notice, at) {
-            repeats::Verdict::PassedOver => return,
-            repeats::Verdict::Told { passed_over } => passed_over,
-        };
-        if passed_over > 0 {
-            self.tell(Content::Backend(UnixNotice::MessagesSummed { messages: passed_over }));
+        let verdict = self.repeats.take(&notice, at);
+        if !self.is_told(verdict) {
+            return;
         }
         self.tell(Content::Machine { notice, beside: Beside::of(&notice, self.run.condition) });
         if let Notice::BackingOff { delay, .. } = notice
@@ -170,6 +179,10 @@ impl Report<UnixNotice> for &mut Reporter {
     fn backend_notice(&mut self, at: Instant, notice: UnixNotice, supervisor: &Supervisor) {
         self.standing = Standing::of(at, supervisor);
         self.run.take_of_backend(&notice, supervisor.phase().pid());
+        let verdict = self.repeats.take_of_backend(&notice, at);
+        if !self.is_told(verdict) {
+            return;
+        }
         self.tell(Content::Backend(notice));
     }
 }

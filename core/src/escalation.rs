@@ -35,6 +35,13 @@ pub(crate) enum Escalation {
 }
 
 impl Reason {
+    pub fn is_hang(self) -> bool {
+        match self {
+            Reason::Hang(_) => true,
+            Reason::Exit(_) | Reason::Restart(_) | Reason::Stop { .. } => false,
+        }
+    }
+
     pub fn main(self) -> Main {
         match self {
             Reason::Exit(_) => Main::Left,

@@ -60,6 +60,11 @@ pub enum Event {
         /// What it tells.
         message: Message,
     },
+    /// A signal that was ordered went out only now: what was to be looked at before it took long. Its time begins now.
+    Signalled {
+        /// The run that got it.
+        run: RunId,
+    },
     /// The moment named by [`poll_timeout`](crate::Supervisor::poll_timeout) may have come.
     Timeout,
     /// The supervisor is asked to stop (SIGTERM).
@@ -79,6 +84,7 @@ impl Event {
             | Event::Exited { run, .. }
             | Event::Cleared { run }
             | Event::Observed { run, .. }
+            | Event::Signalled { run }
             | Event::Message { run, .. } => Some(run),
             Event::Timeout | Event::Stop | Event::Interrupt | Event::Restart => None,
         }

@@ -141,6 +141,7 @@ impl Supervisor {
             | Event::Cleared { .. }
             | Event::Observed { .. }
             | Event::Message { .. }
+            | Event::Signalled { .. }
             | Event::Timeout => State::Starting,
         }
     }
@@ -163,6 +164,7 @@ impl Supervisor {
             | Event::Cleared { .. }
             | Event::Observed { .. }
             | Event::Message { .. }
+            | Event::Signalled { .. }
             | Event::Timeout => State::BackingOff { until },
         }
     }

@@ -540,6 +540,8 @@ impl ReferenceStateMachine for History {
                 Event::Observed { .. } => matches!(story.scene, Scene::Looked { .. }),
                 Event::Message { .. } => matches!(story.scene, Scene::Alive { .. } | Scene::Looked { .. }),
                 Event::Cleared { .. } => story.scene == Scene::Left,
+                // Shown row by row in tests/table/hang_signal.rs.
+                Event::Signalled { .. } => false,
                 Event::Timeout | Event::Stop | Event::Interrupt | Event::Restart => true,
             }
     }

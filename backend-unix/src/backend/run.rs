@@ -120,9 +120,9 @@ impl UnixBackend {
         match effect {
             Effect::None => {}
             Effect::Started { run, main, held } => {
-                let now = self.now();
+                let (now, restarts) = (self.now(), self.restarts);
                 self.last_beat = now;
-                self.probe.iter_mut().for_each(|probe| probe.begin(main, now));
+                self.probe.iter_mut().for_each(|probe| probe.begin(main, restarts, now));
                 self.queue.push_back(Incoming::Event(Event::Started { run, pid: main.unsigned_abs() }));
                 held.into_iter().for_each(|signal| self.forward(signal));
             }

@@ -8,6 +8,7 @@ use crate::keeper::protocol::Recipient;
 use crate::keeper::run::{Conduct, Rest, Visibility};
 use crate::linux::read_proc;
 use crate::notice::{Disregard, Named, Target, Trouble, UnixNotice};
+use crate::probe::ProbeRunner;
 use crate::signals::Signal;
 use crate::tree::{Delivery, named};
 use rustix::io::Errno;
@@ -62,10 +63,13 @@ impl UnixBackend {
 
     /// What a hung command is doing, and what became of its heartbeats.
     fn examine(&mut self) {
-        let Run::Alive { .. } = self.run else { return };
+        let Run::Alive { started, .. } = self.run else { return };
+        let has_beaten = self.last_beat > started;
+        let probe = self.probe.as_mut().and_then(ProbeRunner::unfinished);
+        self.tell_all(probe);
         let autopsy = self.sampler.examine(&self.tree, self.last_beat);
         self.tell(autopsy);
-        let missing = self.watcher.as_mut().and_then(|watcher| {
+        let missing = self.watcher.as_mut().filter(|_| !has_beaten).and_then(|watcher| {
             let found = watcher.missing()?;
             Some(UnixNotice::HeartbeatMissing { file: watcher.path().to_owned(), found })
         });

@@ -8,13 +8,14 @@ use rustix::process::{Pid, getpgid};
 
 /// The kernel's list of children, as in proc_pid_task_tid_children(5). A keeper has one thread.
 const CHILDREN: &core::ffi::CStr = c"/proc/thread-self/children";
-/// The greatest number that a process can have: `PID_MAX_LIMIT`.
+/// The greatest number that a process can have here, and anywhere: `PID_MAX_LIMIT`, proc_sys_kernel(5).
+const PID_MAX: &core::ffi::CStr = c"/proc/sys/kernel/pid_max";
 const GREATEST_PID: i32 = 1 << 22;
 
 /// Calls `visit` with each child of this thread. One that comes or goes meanwhile may be missed.
 pub(crate) fn each_child(mut visit: impl FnMut(i32)) {
     if list_children(&mut visit).is_err() {
-        (2..=GREATEST_PID).filter(|&pid| is_child(pid)).for_each(visit);
+        (2..=greatest_pid()).filter(|&pid| is_child(pid)).for_each(visit);
     }
 }
 
@@ -34,6 +35,16 @@ fn proc_is_ours() -> bool {
     let Ok(length) = rustix::fs::readlinkat_raw(rustix::fs::CWD, c"/proc/self", &mut own[..]) else { return false };
     let number = own[..length].iter().fold(0, |number, digit| number * 10 + i32::from(digit.wrapping_sub(b'0')));
     number == rustix::process::getpid().as_raw_nonzero().get()
+}
+
+fn greatest_pid() -> i32 {
+    let mut digits = [0; 16];
+    let length = open(PID_MAX, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .and_then(|file| rustix::io::read(&file, &mut digits))
+        .unwrap_or_default();
+    let number = digits[..length].iter().take_while(|digit| digit.is_ascii_digit());
+    let number = number.fold(0_i32, |number, digit| number.saturating_mul(10).saturating_add(i32::from(digit - b'0')));
+    if number > 0 { number.min(GREATEST_PID) } else { GREATEST_PID }
 }
 
 /// Reads the list piece by piece: it may be long.

@@ -32,7 +32,7 @@ impl ProcessId {
         match Process::read(self.pid) {
             Some(process) => process.id == *self && process.is_alive(),
             // It may be one that `/proc` does not show.
-            None => Pid::from_raw(self.pid).is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH)),
+            None => Pid::from_raw(self.pid.max(0)).is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH)),
         }
     }
 }

@@ -140,7 +140,7 @@ impl fmt::Display for Escaped<'_> {
 }
 
 /// Bidi_Control of <https://www.unicode.org/reports/tr9/>, and what ends a line elsewhere.
-fn changes_direction(character: char) -> bool {
+pub fn changes_direction(character: char) -> bool {
     matches!(
         character,
         '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'

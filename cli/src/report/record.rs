@@ -1,5 +1,6 @@
 //! What happens, as JSON: one object for each event, the same bytes in the log and for hooks. `EVENTS.md` lists them.
 
+use super::display::changes_direction;
 use super::run::Condition;
 use crate::exit_code;
 use crate::options::Settings;
@@ -148,9 +149,23 @@ impl Record {
                 content: &self.content,
                 message: &self.words,
             };
-            serde_json::to_string(&line).unwrap_or_default()
+            escaped(&serde_json::to_string(&line).unwrap_or_default())
         })
     }
+}
+
+/// The same JSON without characters that play with a terminal or with the direction of text: JSON itself escapes those
+/// below 32, and the others only stand in strings.
+fn escaped(json: &str) -> String {
+    let is_harmful = |character: char| character.is_control() || changes_direction(character);
+    json.chars().fold(String::with_capacity(json.len()), |mut text, character| {
+        if is_harmful(character) {
+            text += &format!("\\u{:04x}", u32::from(character));
+        } else {
+            text.push(character);
+        }
+        text
+    })
 }
 
 #[derive(Serialize)]

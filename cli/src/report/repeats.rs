@@ -1,6 +1,7 @@
 //! What the command says of itself cannot flood those who read of it: the same kind is told once a second at most.
 
 use std::time::Duration;
+use supervisor_backend_unix::UnixNotice;
 use supervisor_core::{Instant, Notice};
 
 /// Between two of a kind.
@@ -9,9 +10,17 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// When each kind was told last, and how many were not told since.
 #[derive(Debug, Default)]
 pub struct Repeats {
-    told: Vec<(&'static str, Instant)>,
+    told: Vec<(Kind, Instant)>,
     passed_over: u64,
+    /// When it was told last how many were passed over.
+    summed: Option<Instant>,
 }
+
+/// What the like of is told but once a second: the name of an event, and the process where it may be one of several.
+type Kind = (&'static str, i32);
+
+/// Kinds that are remembered; of more, the oldest is forgotten.
+const MOST_KINDS: usize = 64;
 
 /// Whether a notice is told.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,24 +33,49 @@ pub enum Verdict {
 }
 
 impl Repeats {
+    /// A notice of the machine.
     pub fn take(&mut self, notice: &Notice, at: Instant) -> Verdict {
         if let Notice::Started { .. } = notice {
             // What a run says first is news.
             self.told.clear();
         }
-        if !is_said_by_command(notice) {
-            return Verdict::Told { passed_over: std::mem::take(&mut self.passed_over) };
-        }
-        let name = notice.name();
-        match self.told.iter_mut().find(|(told, _)| *told == name) {
-            Some((_, last)) if at - *last < PAUSE => {
-                self.passed_over += 1;
-                return Verdict::PassedOver;
+        self.judge(is_said_by_command(notice).then(|| (notice.name(), 0)), at)
+    }
+
+    /// A notice of the backend.
+    pub fn take_of_backend(&mut self, notice: &UnixNotice, at: Instant) -> Verdict {
+        let kind = match notice {
+            UnixNotice::ProcessStopped { process, .. } => Some((notice.name(), process.pid)),
+            UnixNotice::ProcessContinued { pid } => Some((notice.name(), *pid)),
+            _ => None,
+        };
+        self.judge(kind, at)
+    }
+
+    fn judge(&mut self, kind: Option<Kind>, at: Instant) -> Verdict {
+        if let Some(kind) = kind {
+            match self.told.iter_mut().find(|(told, _)| *told == kind) {
+                Some((_, last)) if at - *last < PAUSE => {
+                    self.passed_over += 1;
+                    return Verdict::PassedOver;
+                }
+                Some((_, last)) => *last = at,
+                None => self.remember(kind, at),
             }
-            Some((_, last)) => *last = at,
-            None => self.told.push((name, at)),
         }
-        Verdict::Told { passed_over: std::mem::take(&mut self.passed_over) }
+        let is_due = self.summed.is_none_or(|summed| at - summed >= PAUSE);
+        let passed_over = if is_due { std::mem::take(&mut self.passed_over) } else { 0 };
+        if passed_over > 0 {
+            self.summed = Some(at);
+        }
+        Verdict::Told { passed_over }
+    }
+
+    fn remember(&mut self, kind: Kind, at: Instant) {
+        if self.told.len() == MOST_KINDS {
+            self.told.remove(0);
+        }
+        self.told.push((kind, at));
     }
 }
 
@@ -84,10 +118,24 @@ mod tests {
         let mut repeats = Repeats::default();
         let told = |passed_over| Verdict::Told { passed_over };
         assert_eq!(repeats.take(&ready, at(0)), told(0));
+        assert_eq!(repeats.take(&ready, at(998)), Verdict::PassedOver);
         assert_eq!(repeats.take(&ready, at(999)), Verdict::PassedOver);
-        assert_eq!(repeats.take(&leaving, at(999)), told(1));
+        assert_eq!(repeats.take(&leaving, at(999)), told(2));
         assert_eq!(repeats.take(&ready, at(1000)), told(0));
-        assert_eq!(repeats.take(&Notice::Started { run, pid }, at(1000)), told(0));
-        assert_eq!(repeats.take(&ready, at(1001)), told(0));
+        assert_eq!(repeats.take(&ready, at(1001)), Verdict::PassedOver);
+        // The sum is not told more often than the messages themselves.
+        assert_eq!(repeats.take(&Notice::Started { run, pid }, at(1002)), told(0));
+        assert_eq!(repeats.take(&ready, at(1003)), told(0));
+        assert_eq!(repeats.take(&Notice::Started { run, pid }, at(1999)), told(1));
+    }
+
+    #[test]
+    fn each_process_is_stopped_once_a_second() {
+        let at = Instant::ORIGIN;
+        let mut repeats = Repeats::default();
+        let goes_on = |pid| UnixNotice::ProcessContinued { pid };
+        assert_eq!(repeats.take_of_backend(&goes_on(1), at), Verdict::Told { passed_over: 0 });
+        assert_eq!(repeats.take_of_backend(&goes_on(2), at), Verdict::Told { passed_over: 0 });
+        assert_eq!(repeats.take_of_backend(&goes_on(1), at), Verdict::PassedOver);
     }
 }

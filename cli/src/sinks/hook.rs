@@ -36,10 +36,8 @@ fn weight(content: &Content) -> Weight {
     match content {
         Content::Machine { notice, .. } => weight_of_notice(notice),
         Content::Backend(notice) => weight_of_unix_notice(notice),
-        Content::Supervising { .. } | Content::LongDelay { .. } => Weight::Milestone,
-        Content::Settings {} | Content::Input { .. } | Content::LogLinesLost { .. } | Content::Trouble { .. } => {
-            Weight::Repeats
-        }
+        Content::Supervising { .. } | Content::LongDelay { .. } | Content::Trouble { .. } => Weight::Milestone,
+        Content::Settings {} | Content::Input { .. } | Content::LogLinesLost { .. } => Weight::Repeats,
     }
 }
 
@@ -75,21 +73,21 @@ fn weight_of_unix_notice(notice: &UnixNotice) -> Weight {
         | UnixNotice::LeftBehind { .. }
         | UnixNotice::KeeperLost { .. }
         | UnixNotice::Autopsy { .. }
-        | UnixNotice::HeartbeatMissing { .. } => Weight::Milestone,
-        UnixNotice::SignalReceived { .. }
-        | UnixNotice::SignalForwarded { .. }
+        | UnixNotice::HeartbeatMissing { .. }
+        | UnixNotice::HeartbeatLate { .. }
+        | UnixNotice::SignalReceived { .. }
         | UnixNotice::SignalSent { .. }
         | UnixNotice::SignalFailed { .. }
+        | UnixNotice::Trouble(_) => Weight::Milestone,
+        UnixNotice::SignalForwarded { .. }
         | UnixNotice::ProcessStopped { .. }
         | UnixNotice::ProcessContinued { .. }
         | UnixNotice::TerminalLent { .. }
         | UnixNotice::Suspended {}
         | UnixNotice::Resumed {}
-        | UnixNotice::HeartbeatLate { .. }
         | UnixNotice::Status { .. }
         | UnixNotice::MessagesSummed { .. }
         | UnixNotice::ProbeFailed { .. }
-        | UnixNotice::Trouble(_)
         | UnixNotice::Tick {} => Weight::Repeats,
     }
 }

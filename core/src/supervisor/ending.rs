@@ -2,7 +2,9 @@
 
 use super::{State, Supervisor, done};
 use crate::escalation::{Escalation, Main, Reason};
-use crate::{Action, End, Ending, Event, Instant, KillCause, Message, Notice, Outcome, Purpose, StartFailure, Step};
+use crate::{
+    Action, End, Ending, Event, Instant, KillCause, Message, Notice, OnHang, Outcome, Purpose, StartFailure, Step,
+};
 use core::time::Duration;
 
 /// What survives SIGKILL gets it again after this long, then after twice as long, ...
@@ -36,6 +38,14 @@ impl Supervisor {
         Escalation::Stop { kill_at: now + self.policy.grace_period }
     }
 
+    /// The moment at which a command that got the hang signal at `from` is asked to leave.
+    pub(super) fn hang_grace_from(&self, from: Instant) -> Instant {
+        match self.policy.on_hang {
+            OnHang::Stop => from,
+            OnHang::Signal { grace_period } => from + grace_period,
+        }
+    }
+
     pub(super) fn hang_signalled(
         &self,
         pid: u32,
@@ -57,6 +67,7 @@ impl Supervisor {
             // A request of a person ends the wait for what a hung command has to say.
             Event::Stop | Event::Interrupt => self.stop(Main::Alive(pid), now, step),
             Event::Restart => self.restart(Main::Alive(pid), now, step),
+            Event::Signalled { .. } => State::HangSignalled { pid, stop_at: stop_at.max(self.hang_grace_from(now)) },
             // What was asked before the hang came to be known, a spurious wake-up, and what changes nothing any more.
             Event::Started { .. }
             | Event::StartFailed { .. }
@@ -100,13 +111,16 @@ impl Supervisor {
                 step.notices.push(Notice::Extended { run, pid, by });
                 (reason, Escalation::Stop { kill_at: kill_at.max(now + by) })
             }
+            (Event::Signalled { .. }, Main::Alive(_), Escalation::Stop { kill_at }) if reason.is_hang() => {
+                (reason, Escalation::Stop { kill_at: kill_at.max(now + self.policy.grace_period) })
+            }
             (Event::Interrupt, _, Escalation::Stop { .. }) if reason.is_stop_since(now, SAME_REQUEST) => {
                 (reason, self.kill(KillCause::Interrupt, now, step))
             }
             (Event::Stop | Event::Interrupt, ..) => (self.stop_instead(reason, now, step), escalation),
             (Event::Restart, ..) => (self.restart_instead(reason, step), escalation),
             // What was asked before the end came to be known, and what changes nothing any more.
-            (Event::Observed { .. } | Event::Message { .. }, ..)
+            (Event::Observed { .. } | Event::Message { .. } | Event::Signalled { .. }, ..)
             | (Event::Started { .. } | Event::StartFailed { .. }, Main::Alive(_) | Main::Left | Main::Killed, _)
             | (Event::Exited { .. }, Main::Unborn | Main::Left | Main::Killed, _) => (reason, escalation),
         };

@@ -49,7 +49,10 @@ impl Supervisor {
             }
             // No backend sends these now, but for a spurious wake-up.
             (Event::Observed { .. } | Event::Timeout, _)
-            | (Event::Started { .. } | Event::StartFailed { .. } | Event::Cleared { .. }, _) => State::Running(running),
+            | (
+                Event::Started { .. } | Event::StartFailed { .. } | Event::Cleared { .. } | Event::Signalled { .. },
+                _,
+            ) => State::Running(running),
         }
     }
 

@@ -34,6 +34,29 @@ fn hang_signal_stop_signal_sigkill_each_have_their_time() {
     );
 }
 
+/// The first signal to a hung command may go out late, since it is examined before: its time begins then.
+#[test]
+fn the_time_of_the_first_signal_begins_when_it_went_out() {
+    let signalled = Event::Signalled { run: R1 };
+    check(
+        dumping(),
+        &after_hang(&[
+            (at(21), signalled, vec![], Some(at(24))),
+            (at(24), Event::Timeout, vec![signal(R1, Purpose::Stop)], Some(at(29))),
+        ]),
+    );
+    let hang = [
+        (at(0), started(R1), vec![], Some(at(20))),
+        (at(20), Event::Timeout, vec![look(R1)], None),
+        (at(20), saw(R1, Observation::Unchanged), vec![signal(R1, Purpose::Hang)], Some(at(25))),
+    ];
+    check(usual(), &[&hang[..], &[(at(21), signalled, vec![], Some(at(26)))]].concat());
+    // A stop that was asked for meanwhile is not lengthened, nor is a run that nothing hangs in.
+    let stop = (millis(20_500), Event::Stop, vec![], Some(at(25)));
+    check(usual(), &[&hang[..], &[stop, (at(21), signalled, vec![], Some(at(25)))]].concat());
+    check(usual(), &[(at(0), started(R1), vec![], Some(at(20))), (at(1), signalled, vec![], Some(at(20)))]);
+}
+
 /// Its leftovers have seen no stop signal: they have a whole grace period from then on.
 #[test]
 fn an_exit_meanwhile_is_the_end_of_a_hang() {

@@ -142,6 +142,7 @@ fn probe_failed(outcome: &ProbeOutcome, last_words: &str) -> String {
         ProbeOutcome::Code(code) => format!("exited with code {code}"),
         ProbeOutcome::Signal(signal) => format!("was killed by {}", SignalNumber((*signal).into())),
         ProbeOutcome::TimedOut => "took longer than the timeout, and was killed".to_owned(),
+        ProbeOutcome::Unfinished => "has not ended yet".to_owned(),
         ProbeOutcome::NotStarted(reason) => format!("could not be started: {}", Escaped(reason)),
     };
     let said = if last_words.is_empty() { String::new() } else { format!(", and said: {}", Escaped(last_words)) };

@@ -42,7 +42,7 @@ fn is_about_us(filter: &str) -> bool {
     directives.split(',').map(str::trim).filter(|directive| !directive.is_empty()).any(|directive| {
         let target = directive.split('=').next().unwrap_or_default();
         let is_level = target == directive && directive.parse::<LevelFilter>().is_ok();
-        is_level || TARGET.starts_with(target)
+        is_level || target == TARGET
     })
 }
 
@@ -58,7 +58,8 @@ mod tests {
             ("my_service=trace,warn", "my_service=trace,warn"),
             ("supervisor=debug", "supervisor=debug"),
             ("supervisor", "supervisor"),
-            ("super=error,other=info", "super=error,other=info"),
+            ("super=error,other=info", "info"),
+            ("s=off", "info"),
             ("my_service=debug", "info"),
             ("my_service", "info"),
             ("supervisor_of_others=debug", "info"),
