@@ -10,12 +10,12 @@ mod status;
 #[cfg(test)]
 pub use record::tests::samples;
 pub use record::{Content, HOOK, Record, time};
+pub use repeats::{Repeats, Verdict as RepeatVerdict};
 pub use sentences::lines_lost;
 pub use status::{Change, State, Status};
 
 use crate::options::Settings;
 use record::Beside;
-use repeats::Repeats;
 use run::{Condition, KnownRun};
 use sentences::Sentences;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -152,8 +152,8 @@ impl Report<UnixNotice> for &mut Reporter {
         self.standing = Standing::of(at, supervisor);
         self.run.take(&notice, at);
         let passed_over = match self.repeats.take(&notice, at) {
-            repeats::Verdict::PassedOver => return,
-            repeats::Verdict::Told { passed_over } => passed_over,
+            RepeatVerdict::PassedOver => return,
+            RepeatVerdict::Told { passed_over } => passed_over,
         };
         if passed_over > 0 {
             self.tell(Content::Backend(UnixNotice::MessagesSummed { messages: passed_over }));
