@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::Deserializer;
 use supervisor_core::{ExitStatus, Policy, StartFailure};
 
-/// Every line of a supervisor begins so; what stands before it comes from whoever keeps the log, or from a command that
-/// did not end its line.
+/// Every line of a supervisor begins so, unless the keeper of the log has sorted its fields. What stands before it comes
+/// from that keeper, or from a command that did not end its line.
 const BEGINNING: &str = "{\"version\":";
 
 /// A line of the log.
@@ -29,13 +29,19 @@ pub enum Reading {
 
 impl Reading {
     pub fn of(text: &str) -> Reading {
-        let Some(start) = text.find(BEGINNING) else { return Reading::Foreign };
-        let text = &text[start..];
-        let (Some(line), Some(event)) = (first::<Line>(text), first::<Event>(text)) else { return Reading::Damaged };
-        match line.time.parse() {
-            Ok(time) => Reading::Entry(Box::new(Entry { time, event, line })),
-            Err(_) => Reading::Damaged,
+        let entry = |start| Entry::read(&text[start..]).map(|entry| Reading::Entry(Box::new(entry)));
+        match (text.find(BEGINNING), text.find('{')) {
+            (Some(start), _) => entry(start).unwrap_or(Reading::Damaged),
+            (None, Some(start)) => entry(start).unwrap_or(Reading::Foreign),
+            (None, None) => Reading::Foreign,
         }
+    }
+}
+
+impl Entry {
+    fn read(text: &str) -> Option<Entry> {
+        let (line, event) = (first::<Line>(text)?, first::<Event>(text)?);
+        Some(Entry { time: line.time.parse().ok()?, event, line })
     }
 }
 
@@ -240,7 +246,9 @@ mod tests {
         assert!(is_entry(LINE));
         assert!(is_entry(&format!("<6>{LINE}")));
         assert!(is_entry(&format!("Nov 24 12:49:41 host supervisor[7]: {LINE}")));
-        assert!(is_entry(&format!("Loading... {LINE} done")));
+        assert!(is_entry(&format!("Loading... {{{LINE} done")));
+        let sorted: serde_json::Value = serde_json::from_str(LINE).unwrap();
+        assert!(is_entry(&sorted.to_string()));
     }
 
     #[test]

@@ -37,7 +37,9 @@ pub struct Life {
 
 /// What the log says of the beginning.
 pub enum Beginning {
-    Known { command: Vec<String> },
+    Known {
+        command: Vec<String>,
+    },
     /// The log begins later.
     Missing,
 }
@@ -45,7 +47,9 @@ pub enum Beginning {
 /// What the log says of the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finish {
-    Done { exit_code: u8 },
+    Done {
+        exit_code: u8,
+    },
     /// The log stops before it: the supervisor was killed, still works, or the rest of the log is elsewhere.
     Missing,
 }
@@ -65,9 +69,17 @@ pub struct Run {
 pub enum Course {
     /// The log does not tell its end.
     Open,
-    NotStarted { words: String },
-    Exited { at: Timestamp, words: String },
-    Hung { at: Timestamp, silence: Option<f64> },
+    NotStarted {
+        words: String,
+    },
+    Exited {
+        at: Timestamp,
+        words: String,
+    },
+    Hung {
+        at: Timestamp,
+        silence: Option<f64>,
+    },
 }
 
 impl Life {
@@ -76,7 +88,7 @@ impl Life {
             Event::Supervising { command, policy } => {
                 (Beginning::Known { command: command.clone() }, Playback::begin(policy.clone()))
             }
-            _other => (Beginning::Missing, Playback::NoBeginning),
+            _ => (Beginning::Missing, Playback::NoBeginning),
         };
         Life {
             supervisor: entry.line.supervisor,

@@ -70,13 +70,23 @@ fn availability(page: &mut String, life: &Life) {
     let (up, wanted) = (Span(life.account.total(super::account::State::Available)), Span(life.account.wanted()));
     put(
         page,
-        format_args!("<p class=\"verdict\"><b>{} %</b> available</p>\n<p>The command was available for {up} of {wanted}.", rounded(percent)),
+        format_args!(
+            "<p class=\"verdict\"><b>{} %</b> available</p>\n<p>The command was available for {up} of {wanted}.",
+            rounded(percent)
+        ),
     );
     match life.account.longest_outage() {
         None => page.push_str(" There was no outage."),
         Some(longest) => {
             let count = Counted(life.account.outages.len(), "outage", "outages");
-            put(page, format_args!(" There were {count}; the longest lasted {}: {}.", Span(longest.length()), Text(&longest.why)));
+            put(
+                page,
+                format_args!(
+                    " There were {count}; the longest lasted {}: {}.",
+                    Span(longest.length()),
+                    Text(&longest.why)
+                ),
+            );
         }
     }
     page.push_str(" A command that hangs counts as unavailable from its last heartbeat on.</p>\n");
@@ -103,7 +113,7 @@ fn tiles(page: &mut String, life: &Life) {
         (life.runs.len(), "runs"),
         (life.restarts(), "restarts"),
         (life.hangs(), "hangs"),
-        (life.kills, "killed after the grace period"),
+        (life.kills, "ended by SIGKILL"),
     ];
     page.push_str("<ul class=\"tiles\">");
     for (number, words) in tiles {
@@ -121,7 +131,9 @@ fn outages(page: &mut String, life: &Life) {
         return;
     }
     longest.sort_by_key(|outage| std::cmp::Reverse(outage.length()));
-    page.push_str("<h2>Longest outages</h2>\n<div class=\"wide\"><table><tr><th>From</th><th>Length</th><th>Reason</th></tr>\n");
+    page.push_str(
+        "<h2>Longest outages</h2>\n<div class=\"wide\"><table><tr><th>From</th><th>Length</th><th>Reason</th></tr>\n",
+    );
     for outage in longest.iter().take(MOST_OUTAGES) {
         let (from, length) = (day_and_time(outage.from), Span(outage.length()));
         put(page, format_args!("<tr><td>{from}</td><td>{length}</td><td>{}</td></tr>\n", Text(&outage.why)));

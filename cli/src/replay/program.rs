@@ -4,7 +4,7 @@ use super::life::{Beginning, Finish, Life};
 use super::moment::Moment;
 use super::playback::Playback;
 use super::story::{Decision, Kind};
-use super::words::{clock, day_and_time};
+use super::words::{clock, day, day_and_time};
 use super::{Log, page};
 use crate::report::display::{Counted, Escaped};
 use clap::{CommandFactory, Parser};
@@ -95,8 +95,11 @@ fn words(log: &Log, at: Option<Moment>) -> String {
             None => &life.decisions[..],
         };
         let _ = writeln!(words, "{}", title(life));
+        if told.is_empty() {
+            words.push_str("Nothing was decided by then.\n");
+        }
         told.iter().for_each(|decision| {
-            let _ = writeln!(words, "{}  {}", clock(decision.time), decision.words);
+            let _ = writeln!(words, "{} {}  {}", day(decision.time), clock(decision.time), decision.words);
         });
         let _ = writeln!(words, "{}\n", closing(life));
     }

@@ -67,7 +67,9 @@ impl Story {
     pub fn tell(&mut self, time: Timestamp, event: &Event) -> Option<Decision> {
         let (kind, words) = match event {
             Event::Started { run, pid } => (Kind::Start, self.started(*run, *pid)),
-            Event::StartFailed { run, failure } => (Kind::Start, self.start_failed(*run, &Failure(*failure).to_string())),
+            Event::StartFailed { run, failure } => {
+                (Kind::Start, self.start_failed(*run, &Failure(*failure).to_string()))
+            }
             Event::HeartbeatMissing(Remark { message })
             | Event::HeartbeatLate(Remark { message })
             | Event::OutOfMemory(Remark { message })
@@ -77,7 +79,9 @@ impl Story {
             | Event::ProcessStopped(Remark { message })
             | Event::Suspended(Remark { message })
             | Event::Resumed(Remark { message }) => (Kind::Remark, Escaped(message).to_string()),
-            Event::LogLinesLost { lines } => (Kind::Remark, format!("{lines} lines of the log were lost before this one")),
+            Event::LogLinesLost { lines } => {
+                (Kind::Remark, format!("{lines} lines of the log were lost before this one"))
+            }
             Event::Hung { run, silence, grace_period } => {
                 (Kind::Decision, self.hung(time, *run, *silence, *grace_period))
             }
@@ -164,7 +168,8 @@ impl Story {
         let delay = seconds(delay);
         let why = std::mem::replace(&mut self.why, format!("restart {restart}{limit}, after a wait of {delay}"));
         let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-        let rule = if self.backoff.is_empty() { String::new() } else { format!(" (--backoff-factor {})", self.backoff) };
+        let rule =
+            if self.backoff.is_empty() { String::new() } else { format!(" (--backoff-factor {})", self.backoff) };
         format!("restart {restart}{limit} comes in {delay}{why}{rule}")
     }
 

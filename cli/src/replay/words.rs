@@ -32,6 +32,11 @@ pub fn day_and_time(moment: Timestamp) -> String {
     moment.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// A day, in UTC.
+pub fn day(moment: Timestamp) -> String {
+    moment.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d").to_string()
+}
+
 /// A time of day, in UTC, to the millisecond.
 pub fn clock(moment: Timestamp) -> String {
     moment.to_zoned(TimeZone::UTC).strftime("%H:%M:%S%.3f").to_string()
@@ -59,7 +64,8 @@ mod tests {
 
     #[test]
     fn durations_have_two_units_at_most() {
-        let table = [(0.25, "0.25 s"), (59.0, "59 s"), (61.0, "1 min 1 s"), (7_980.0, "2 h 13 min"), (172_800.0, "2 d")];
+        let table =
+            [(0.25, "0.25 s"), (59.0, "59 s"), (61.0, "1 min 1 s"), (7_980.0, "2 h 13 min"), (172_800.0, "2 d")];
         for (seconds, words) in table {
             assert_eq!(Span(duration(seconds)).to_string(), words);
         }

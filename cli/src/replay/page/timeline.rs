@@ -127,7 +127,9 @@ fn legend(page: &mut String) {
     for state in State::ALL {
         super::put(page, format_args!("<li><i class=\"{}\"></i>{}</li>", class(state), words(state)));
     }
-    for (class, words) in [("hang", "found hung (above)"), ("beat", "heartbeat that the log tells of (below)"), ("start", "start")] {
+    for (class, words) in
+        [("hang", "found hung (above)"), ("beat", "heartbeat that the log tells of (below)"), ("start", "start")]
+    {
         super::put(page, format_args!("<li><i class=\"{class}\"></i>{words}</li>"));
     }
     page.push_str("</ul>\n");
