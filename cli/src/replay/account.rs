@@ -2,6 +2,7 @@
 
 use super::words::{before, between};
 use jiff::Timestamp;
+use std::cmp::Reverse;
 use std::time::Duration;
 
 /// What the command is doing, the worst last.
@@ -138,8 +139,9 @@ impl Account {
         (wanted > 0.0).then(|| 100.0 * self.total(State::Available).as_secs_f64() / wanted)
     }
 
+    /// The first of the longest.
     pub fn longest_outage(&self) -> Option<&Outage> {
-        self.outages.iter().max_by_key(|outage| outage.length())
+        self.outages.iter().min_by_key(|outage| Reverse(outage.length()))
     }
 }
 

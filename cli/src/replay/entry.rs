@@ -150,6 +150,8 @@ pub enum Event {
     ProcessStopped(Remark),
     Suspended(Remark),
     Resumed(Remark),
+    ProbeFailed(Remark),
+    Trouble(Remark),
     /// One that decides nothing, or one of a later version.
     #[serde(other)]
     Other,
@@ -234,6 +236,8 @@ pub struct Rest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::replay::story::Story;
+    use crate::report::{Record, samples};
 
     const LINE: &str = r#"{"version":1,"time":"2026-11-24T12:49:41.162Z","supervisor":7,"level":"info","event":"started","run":1,"pid":8}"#;
 
@@ -257,6 +261,43 @@ mod tests {
         assert!(matches!(Reading::of("{\"level\":\"info\"}"), Reading::Foreign));
         assert!(matches!(Reading::of(&LINE[..LINE.len() - 9]), Reading::Damaged));
         assert!(matches!(Reading::of(&LINE.replace("2026-11-24", "yesterday")), Reading::Damaged));
+    }
+
+    /// They decide nothing, and explain nothing that other events do not.
+    const PASSED_OVER: [&str; 11] = [
+        "long_delay",
+        "messages_summed",
+        "process_continued",
+        "settings",
+        "signal_failed",
+        "signal_forwarded",
+        "signal_received",
+        "signal_sent",
+        "status",
+        "terminal_lent",
+        "tick",
+    ];
+
+    #[test]
+    fn every_event_that_is_logged_can_be_read_and_has_a_sentence() {
+        let mut story = Story::new();
+        for content in samples() {
+            let name = content.name();
+            let record = Record::new(log::Level::Info, content, "a sentence".to_owned());
+            let Reading::Entry(entry) = Reading::of(record.json()) else { panic!("{name}: {}", record.json()) };
+            assert_eq!(matches!(entry.event, Event::Other), PASSED_OVER.contains(&name), "{name}");
+            let is_silent = matches!(
+                entry.event,
+                Event::Other
+                    | Event::Supervising { .. }
+                    | Event::Input {}
+                    | Event::Heartbeat { .. }
+                    | Event::Autopsy(_)
+            );
+            let told = story.tell(entry.time, &entry.event);
+            assert_eq!(told.is_none(), is_silent, "{name}");
+            assert!(told.is_none_or(|told| !told.words.is_empty() && !told.words.contains("  ")), "{name}");
+        }
     }
 
     #[test]

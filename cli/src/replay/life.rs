@@ -166,6 +166,8 @@ impl Life {
             | Event::ProcessStopped(_)
             | Event::Suspended(_)
             | Event::Resumed(_)
+            | Event::ProbeFailed(_)
+            | Event::Trouble(_)
             | Event::Other => {}
         }
     }

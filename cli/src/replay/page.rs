@@ -136,7 +136,10 @@ fn outages(page: &mut String, life: &Life) {
     );
     for outage in longest.iter().take(MOST_OUTAGES) {
         let (from, length) = (day_and_time(outage.from), Span(outage.length()));
-        put(page, format_args!("<tr><td>{from}</td><td>{length}</td><td>{}</td></tr>\n", Text(&outage.why)));
+        put(
+            page,
+            format_args!("<tr><td><time>{from}</time></td><td>{length}</td><td>{}</td></tr>\n", Text(&outage.why)),
+        );
     }
     page.push_str("</table></div>\n");
 }

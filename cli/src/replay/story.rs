@@ -78,7 +78,9 @@ impl Story {
             | Event::SignalDisregarded(Remark { message })
             | Event::ProcessStopped(Remark { message })
             | Event::Suspended(Remark { message })
-            | Event::Resumed(Remark { message }) => (Kind::Remark, Escaped(message).to_string()),
+            | Event::Resumed(Remark { message })
+            | Event::ProbeFailed(Remark { message })
+            | Event::Trouble(Remark { message }) => (Kind::Remark, remark(message)?),
             Event::LogLinesLost { lines } => {
                 (Kind::Remark, format!("{lines} lines of the log were lost before this one"))
             }
@@ -202,6 +204,11 @@ impl Story {
         };
         format!("the supervisor ends with exit code {exit_code}: {why}")
     }
+}
+
+/// What the supervisor itself said; it says nothing of some events.
+fn remark(message: &str) -> Option<String> {
+    (!message.is_empty()).then(|| Escaped(message).to_string())
 }
 
 fn no_restart(reason: GiveUp) -> &'static str {

@@ -4,6 +4,7 @@ use super::put;
 use super::text::Text;
 use crate::replay::entry::{Autopsy, Process, Rest};
 use crate::replay::life::{Course, Life, Run};
+use crate::replay::story::Decision;
 use crate::replay::words::{Span, between, clock, day_and_time, seconds};
 
 /// Runs and hangs that are seen at once; those before are folded.
@@ -13,16 +14,25 @@ const LATEST: usize = 20;
 const MOST_RUNS: usize = 1_000;
 const MOST_HANGS: usize = 100;
 
+/// Sentences of one run: a probe may fail, and a command may speak, any number of times.
+const MOST_SENTENCES: usize = 200;
+
 /// The hangs, the latest first.
 pub fn hangs(page: &mut String, life: &Life) {
     let hangs: Vec<_> = life.runs.iter().filter(|run| matches!(run.course, Course::Hung { .. })).collect();
-    list(page, "Hangs", &hangs, MOST_HANGS, |page, run| hang(page, run));
+    list(page, "Hangs", &hangs, MOST_HANGS, hang);
 }
 
 /// The runs, the latest first.
 pub fn runs(page: &mut String, life: &Life) {
     let runs: Vec<_> = life.runs.iter().collect();
     list(page, "Runs", &runs, MOST_RUNS, |page, run| story(page, life, run));
+    let first = runs.first().map_or(life.decisions.len(), |run| run.decisions.start);
+    if first > 0 {
+        page.push_str("<details><summary>Before the first start</summary>\n");
+        sentences(page, &life.decisions[..first]);
+        page.push_str("</details>\n");
+    }
 }
 
 fn list(page: &mut String, title: &str, runs: &[&Run], most: usize, item: impl Fn(&mut String, &Run)) {
@@ -105,11 +115,20 @@ fn meaning(state: char) -> String {
 fn story(page: &mut String, life: &Life, run: &Run) {
     let (number, from) = (run.number, day_and_time(run.from));
     let (class, end) = course(life, run);
-    put(page, format_args!("<details><summary><i class=\"{class}\"></i>{from}, run {number}: {end}</summary>\n<ol>\n"));
-    for decision in &life.decisions[run.decisions.clone()] {
+    put(page, format_args!("<details><summary><i class=\"{class}\"></i>{from}, run {number}: {end}</summary>\n"));
+    sentences(page, &life.decisions[run.decisions.clone()]);
+    page.push_str("</details>\n");
+}
+
+fn sentences(page: &mut String, decisions: &[Decision]) {
+    page.push_str("<ol>\n");
+    for decision in decisions.iter().take(MOST_SENTENCES) {
         put(page, format_args!("<li><time>{}</time> {}</li>\n", clock(decision.time), Text(&decision.words)));
     }
-    page.push_str("</ol></details>\n");
+    page.push_str("</ol>\n");
+    if let Some(more @ 1..) = decisions.len().checked_sub(MOST_SENTENCES) {
+        put(page, format_args!("<p class=\"quiet\">{more} more sentences of this run are in the log alone.</p>\n"));
+    }
 }
 
 /// A colour and a few words.

@@ -69,7 +69,6 @@ struct Cell {
     state: Option<State>,
     has_beat: bool,
     has_hang: bool,
-    has_start: bool,
 }
 
 /// Draws the timeline.
@@ -107,18 +106,17 @@ fn draw(page: &mut String, row: &[Cell]) {
         }
         begin += stretch.len();
     }
-    marks(page, row, "beat", "v5", 25, |cell| cell.has_beat);
-    marks(page, row, "start", "v18", 6, |cell| cell.has_start);
-    marks(page, row, "hang", "v5", 0, |cell| cell.has_hang);
+    marks(page, row, "beat", 25, |cell| cell.has_beat);
+    marks(page, row, "hang", 0, |cell| cell.has_hang);
 }
 
-fn marks(page: &mut String, row: &[Cell], class: &str, line: &str, y: u32, is_marked: impl Fn(&Cell) -> bool) {
+fn marks(page: &mut String, row: &[Cell], class: &str, y: u32, is_marked: impl Fn(&Cell) -> bool) {
     let marked: Vec<_> = row.iter().enumerate().filter(|(_, cell)| is_marked(cell)).collect();
     if marked.is_empty() {
         return;
     }
     super::put(page, format_args!("<path class=\"{class}\" d=\""));
-    marked.iter().for_each(|(x, _)| super::put(page, format_args!("M{x}.5 {y}{line}")));
+    marked.iter().for_each(|(x, _)| super::put(page, format_args!("M{x}.5 {y}v5")));
     page.push_str("\"/>");
 }
 
@@ -127,9 +125,7 @@ fn legend(page: &mut String) {
     for state in State::ALL {
         super::put(page, format_args!("<li><i class=\"{}\"></i>{}</li>", class(state), words(state)));
     }
-    for (class, words) in
-        [("hang", "found hung (above)"), ("beat", "heartbeat that the log tells of (below)"), ("start", "start")]
-    {
+    for (class, words) in [("hang", "found hung (above)"), ("beat", "heartbeat that the log tells of (below)")] {
         super::put(page, format_args!("<li><i class=\"{class}\"></i>{words}</li>"));
     }
     page.push_str("</ul>\n");
@@ -170,7 +166,6 @@ fn cells(life: &Life, scale: &Scale) -> Vec<Cell> {
             Course::Hung { at, .. } => cells[scale.cell(at)].has_hang = true,
             Course::Open | Course::NotStarted { .. } | Course::Exited { .. } => {}
         }
-        cells[scale.cell(run.from)].has_start = true;
     }
     cells
 }
