@@ -8,6 +8,7 @@ mod healthcheck;
 pub mod journal;
 mod options;
 mod patience;
+pub mod replay;
 mod report;
 mod sinks;
 

@@ -10,12 +10,12 @@ mod status;
 #[cfg(test)]
 pub use record::tests::samples;
 pub use record::{Content, HOOK, Record, time};
+pub use repeats::{Repeats, Verdict as RepeatVerdict};
 pub use sentences::lines_lost;
 pub use status::{Change, State, Status};
 
 use crate::options::Settings;
 use record::Beside;
-use repeats::{Repeats, Verdict};
 use run::{Condition, KnownRun};
 use sentences::Sentences;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -131,11 +131,11 @@ impl Reporter {
     }
 
     /// Whether a notice is told. If so, what was passed over before it is told first, in a sum.
-    fn is_told(&mut self, verdict: Verdict) -> bool {
+    fn is_told(&mut self, verdict: RepeatVerdict) -> bool {
         match verdict {
-            Verdict::PassedOver => false,
-            Verdict::Told { passed_over: 0 } => true,
-            Verdict::Told { passed_over } => {
+            RepeatVerdict::PassedOver => false,
+            RepeatVerdict::Told { passed_over: 0 } => true,
+            RepeatVerdict::Told { passed_over } => {
                 self.tell(Content::Backend(UnixNotice::MessagesSummed { messages: passed_over }));
                 true
             }

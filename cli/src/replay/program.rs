@@ -1,0 +1,170 @@
+//! The program `supervisor-replay`.
+
+use super::life::{Beginning, Finish, Life};
+use super::moment::Moment;
+use super::playback::Playback;
+use super::story::{Decision, Kind};
+use super::words::{clock, day, day_and_time};
+use super::{Log, page};
+use crate::report::display::{Counted, Escaped};
+use clap::{CommandFactory, Parser};
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io::{Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Tell what a supervisor did, and why, from its log
+#[derive(Parser)]
+#[command(name = "supervisor-replay", version, max_term_width = 100, after_help = AFTER_HELP)]
+struct Options {
+    /// A log that `supervisor --log-format json` wrote, or - for standard input. With -v the log also holds
+    /// the facts behind each decision: they are played again, and the decisions are checked
+    #[arg(value_name = "LOG")]
+    log: PathBuf,
+    /// Tell only what led to this moment: a time in UTC such as 12:03, 12:03:07 or 2026-11-24T12:03:07Z
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
+    at: Option<Moment>,
+    /// Also write a page for a browser, which tells the whole log
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  the log was told
+  1  the log cannot be read, or the facts in it lead to other decisions
+  2  wrong usage
+
+Examples:
+  supervisor-replay /var/log/worker.jsonl --at 03:12
+  journalctl -u worker -o cat | supervisor-replay - --html night.html";
+
+/// The options, for manual pages and completions.
+pub fn parser() -> clap::Command {
+    Options::command()
+}
+
+/// The program: `supervisor-replay [OPTIONS] <LOG>`.
+pub fn main() -> ExitCode {
+    // clap itself ends wrong usage with exit code 2.
+    let options = Options::parse_from(std::env::args_os());
+    tell(&options).unwrap_or_else(|message| {
+        let _ = writeln!(std::io::stderr(), "supervisor-replay: {message}");
+        ExitCode::FAILURE
+    })
+}
+
+fn tell(options: &Options) -> Result<ExitCode, String> {
+    let name = name(&options.log);
+    let text = read(&options.log).map_err(|error| format!("{name}: cannot read the log: {error}"))?;
+    let log = Log::read(&text).map_err(|message| format!("{name}: {message}"))?;
+    // A reader that has closed standard output does not want to read more.
+    let _ = std::io::stdout().write_all(words(&log, options.at).as_bytes());
+    if let Some(file) = &options.html {
+        std::fs::write(file, page::page(&log)).map_err(|error| {
+            let file = file.display().to_string();
+            format!("--html {}: cannot write the page: {error}", Escaped(&file))
+        })?;
+    }
+    match log.difference() {
+        Some(difference) => Err(format!("{name}: {difference}")),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn name(log: &Path) -> String {
+    let is_standard_input = log == "-";
+    if is_standard_input { "standard input".to_owned() } else { Escaped(&log.display().to_string()).to_string() }
+}
+
+fn read(log: &Path) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    match OsString::from(log) {
+        name if name == "-" => std::io::stdin().read_to_end(&mut bytes)?,
+        name => std::fs::File::open(name)?.read_to_end(&mut bytes)?,
+    };
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn words(log: &Log, at: Option<Moment>) -> String {
+    let mut words = String::new();
+    for life in &log.lives {
+        let told = match at {
+            Some(moment) => led_to(life, moment),
+            None => &life.decisions[..],
+        };
+        let _ = writeln!(words, "{}", title(life));
+        if told.is_empty() {
+            words.push_str("Nothing was decided by then.\n");
+        }
+        told.iter().for_each(|decision| {
+            let _ = writeln!(words, "{} {}  {}", day(decision.time), clock(decision.time), decision.words);
+        });
+        let _ = writeln!(words, "{}\n", closing(life));
+    }
+    words
+}
+
+/// What led to a moment: its run from the start on, and the run before where nothing has happened since that start.
+fn led_to(life: &Life, moment: Moment) -> &[Decision] {
+    let end = moment.end(life.to);
+    let told = &life.decisions[..life.decisions.partition_point(|decision| decision.time <= end)];
+    let before_last = &told[..told.len().saturating_sub(1)];
+    let start = before_last.iter().rposition(|decision| decision.kind == Kind::Start).unwrap_or(0);
+    &told[start..]
+}
+
+/// Who did what, and when.
+pub fn title(life: &Life) -> String {
+    let command = command(life);
+    format!("{command} (supervisor {}), {} to {} UTC", life.supervisor, day_and_time(life.from), day_and_time(life.to))
+}
+
+/// The command as a person would type it.
+pub fn command(life: &Life) -> String {
+    match &life.beginning {
+        Beginning::Known { command } => {
+            let quoted = shlex::try_join(command.iter().map(String::as_str)).unwrap_or_else(|_| command.join(" "));
+            Escaped(&quoted).to_string()
+        }
+        Beginning::Missing => "a command that the log does not name".to_owned(),
+    }
+}
+
+/// How far the story can be trusted, and whether it has an end.
+pub fn closing(life: &Life) -> String {
+    let mut words = trust(life);
+    if life.lines_lost > 0 {
+        let _ = write!(words, " {} of the log were lost.", Counted(life.lines_lost as usize, "line", "lines"));
+    }
+    match life.ending {
+        Finish::Done { .. } => {}
+        Finish::Missing => words.push_str(
+            " The log stops before the end: the supervisor was killed, or it still works, or the rest is elsewhere.",
+        ),
+    }
+    words
+}
+
+fn trust(life: &Life) -> String {
+    let facts = Counted(life.playback.facts(), "fact", "facts");
+    let decided = life.decisions.iter().filter(|decision| decision.kind != Kind::Remark).count();
+    let decisions = Counted(decided, "decision", "decisions");
+    match (&life.playback, life.inputs) {
+        (Playback::Differs { how, .. }, _) => {
+            format!("The first {facts} led to the same decisions again, and then the log differs: {how}.")
+        }
+        (Playback::Playing(_) | Playback::NoBeginning | Playback::Interrupted { .. }, 0) => {
+            "Told from the events of the log alone. Run the supervisor with -v, and its decisions can be checked as well."
+                .to_owned()
+        }
+        (Playback::Playing(_), _) => format!("{facts} led to the same {decisions} again."),
+        (Playback::Interrupted { .. }, _) => {
+            format!("{facts} led to the same decisions again, until lines of the log were lost.")
+        }
+        (Playback::NoBeginning, _) => {
+            "Told from the events of the log alone: its beginning, with the policy, is missing.".to_owned()
+        }
+    }
+}
