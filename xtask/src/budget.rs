@@ -1,6 +1,7 @@
 //! `cargo xtask budget`: the guard against drift. It counts what does not depend on the speed of the machine.
 
-use crate::bench::{Behaviour, Kind, PATIENCE, Rig, processes};
+use crate::bench::{Behaviour, Kind, PATIENCE, Rig};
+use crate::processes;
 use crate::workspace::{self, Linkage};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};

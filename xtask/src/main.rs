@@ -10,6 +10,7 @@ mod docs;
 mod drawing;
 mod man_page;
 mod pictures;
+mod processes;
 mod replay;
 mod scenario;
 mod simulate;
