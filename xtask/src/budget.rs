@@ -30,13 +30,13 @@ const BOUNDS: [Bound; 6] = [
     Bound {
         what: "system calls before the command's execve",
         set_at: 95,
-        margin: 10,
+        margin: 20,
         count: |counts| counts.calls.start,
     },
     Bound {
         what: "system calls from one execve to the next, no backoff",
         set_at: 105,
-        margin: 15,
+        margin: 25,
         count: |counts| counts.calls.restart,
     },
     Bound { what: "processes of one supervisor", set_at: 2, margin: 0, count: |counts| counts.processes },
@@ -44,7 +44,7 @@ const BOUNDS: [Bound; 6] = [
     Bound {
         what: "private dirty memory of one supervisor, KiB",
         set_at: 112,
-        margin: 16,
+        margin: 24,
         count: |counts| counts.private_dirty,
     },
     Bound { what: "static program file, KiB", set_at: 1613, margin: 32, count: |counts| counts.size },
