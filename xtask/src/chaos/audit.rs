@@ -73,15 +73,22 @@ impl Life {
                 Last::Asked(_) => {
                     // What it has come to stays to be read.
                     let home = home().filter(|name| name != "status" && name != "metrics.prom");
-                    home.chain(names(&self.place.temporary)).collect()
+                    home.chain(self.temporary()).collect()
                 }
-                Last::Killed(Promise::All) => home().chain(names(&self.place.temporary)).collect(),
+                Last::Killed(Promise::All) => home().chain(self.temporary()).collect(),
                 Last::Killed(Promise::Processes | Promise::Main { .. }) => Vec::new(),
             }
         };
         if !wait_until(|| left().is_empty()) {
             complaints.push(format!("files are left: {:?}", left()));
         }
+    }
+
+    /// Folders of sockets: its own, and with `--notify` also what those before it have left, which it sweeps.
+    fn temporary(&self) -> impl Iterator<Item = String> {
+        let own = format!("supervisor-{}-", self.supervisor());
+        let sweeps = self.options.contains("--notify");
+        names(&self.place.temporary).into_iter().filter(move |name| sweeps || name.starts_with(&own))
     }
 
     /// Each start has its end, and the machine would decide the same again.
