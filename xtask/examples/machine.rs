@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant as WallClock};
 use supervisor_core::sim::{Behaviour, Service, SimBackend};
-use supervisor_core::{Backend, Event, Instant, Notice, Policy, RunId, Signal, Supervisor};
+use supervisor_core::{Event, Instant, Notice, Policy, Report, RunId, Supervisor};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -18,9 +18,9 @@ const MONTH: Duration = Duration::from_secs(30 * 86_400);
 const REPETITIONS: u32 = 15;
 
 fn main() {
-    let mut noting = Noting { world: world(), events: Vec::new() };
-    supervisor_core::run(Policy::default(), &mut noting, |_: Instant, _: Notice| {});
-    let events = noting.events;
+    let mut noted = Noted { events: Vec::new() };
+    supervisor_core::run(Policy::default(), &mut world(), &mut noted);
+    let events = noted.events;
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     let replay = fastest(|| tell(&events));
     let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
@@ -60,34 +60,17 @@ fn fastest(mut work: impl FnMut()) -> Duration {
     times.min().unwrap_or_default()
 }
 
-/// A world that notes what the machine is told.
-struct Noting<B> {
-    world: B,
+/// What the machine was told.
+struct Noted {
     events: Vec<(Event, Instant)>,
 }
 
-impl<B: Backend> Backend for Noting<B> {
-    fn now(&self) -> Instant {
-        self.world.now()
+impl<N> Report<N> for &mut Noted {
+    fn event(&mut self, at: Instant, event: Event) {
+        self.events.push((event, at));
     }
 
-    fn start(&mut self, run: RunId, restarts: u32) {
-        self.world.start(run, restarts);
-    }
-
-    fn signal(&mut self, run: RunId, signal: Signal) {
-        self.world.signal(run, signal);
-    }
-
-    fn look(&mut self, run: RunId) {
-        self.world.look(run);
-    }
-
-    fn wait(&mut self, until: Option<Instant>) -> Event {
-        let event = self.world.wait(until);
-        self.events.push((event, self.world.now()));
-        event
-    }
+    fn notice(&mut self, _at: Instant, _notice: Notice, _supervisor: &Supervisor) {}
 }
 
 /// The system's allocator, and a count.

@@ -6,7 +6,6 @@ mod measure;
 mod own;
 mod page;
 mod peers;
-pub mod processes;
 mod results;
 mod rig;
 mod workload;

@@ -4,6 +4,7 @@ mod completions;
 mod packages;
 mod trial;
 
+use crate::man_page;
 use crate::workspace::{self, Linkage, PACKAGE, PROGRAM};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -84,9 +85,7 @@ fn make(options: &Options) -> io::Result<()> {
 }
 
 fn man_page(stage: &Path) -> io::Result<()> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(supervisor_cli::parser()).render(&mut page)?;
-    fs::write(stage.join(format!("{PROGRAM}.1")), page)
+    fs::write(stage.join(format!("{PROGRAM}.1")), man_page::render()?)
 }
 
 /// What people read; those that are there.

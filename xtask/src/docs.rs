@@ -1,8 +1,9 @@
 //! `cargo xtask docs`: the man page and the README's table of options, from the one definition of the options.
 
+use crate::{choices, man_page, workspace};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use supervisor_cli::help::{EXIT_CODES, VARIABLES};
+use supervisor_cli::help::{ENVIRONMENT, EXIT_CODES, FILES, SIGNALS, VARIABLES};
 
 /// What is to be done.
 #[derive(clap::Args)]
@@ -36,48 +37,87 @@ fn settle(name: &str, text: &str, check: bool) -> Result<(), String> {
 }
 
 fn path(name: &str) -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(name)
+    workspace::root().join(name)
 }
 
 fn read(name: &str) -> Result<String, String> {
     std::fs::read_to_string(path(name)).map_err(|error| error.to_string())
 }
 
-/// The tables of the README, each between two comments that name it.
+/// A table of the README, between two comments that name it.
+struct Table {
+    name: &'static str,
+    rows: fn() -> String,
+    place: Place,
+}
+
+/// Whether the README has it.
+enum Place {
+    /// It must.
+    Required,
+    /// As its author likes.
+    Optional,
+}
+
+const TABLES: [Table; 6] = [
+    Table { name: "options", rows: options, place: Place::Required },
+    Table { name: "exit codes", rows: || table(["exit code", "when"], &EXIT_CODES), place: Place::Required },
+    Table { name: "variables", rows: variables, place: Place::Optional },
+    Table { name: "environment", rows: || table(["variable", "meaning"], &ENVIRONMENT), place: Place::Optional },
+    Table { name: "signals", rows: || table(["signal", "what the supervisor does"], &SIGNALS), place: Place::Optional },
+    Table { name: "files", rows: || table(["file", "what it is"], &FILES), place: Place::Optional },
+];
+
 fn readme() -> Result<String, String> {
-    let mut text = read("README.md")?;
-    for (name, table) in [("options", options()), ("variables", variables()), ("exit codes", exit_codes())] {
+    TABLES.iter().try_fold(read("README.md")?, |text, table| table.write_into(&text))
+}
+
+impl Table {
+    fn write_into(&self, text: &str) -> Result<String, String> {
+        let name = self.name;
         let (begin, end) = (format!("<!-- {name}: cargo xtask docs -->\n"), format!("<!-- end of {name} -->\n"));
-        let (before, rest) = text.split_once(&begin).ok_or(format!("its table of {name} has no beginning"))?;
-        let (_, after) = rest.split_once(&end).ok_or(format!("its table of {name} has no end"))?;
-        text = format!("{before}{begin}{table}{end}{after}");
+        match (text.split_once(&begin), &self.place) {
+            (Some((before, rest)), _) => {
+                let (_, after) = rest.split_once(&end).ok_or(format!("its table of {name} has no end"))?;
+                Ok(format!("{before}{begin}{}{end}{after}", (self.rows)()))
+            }
+            (None, Place::Optional) => Ok(text.to_owned()),
+            (None, Place::Required) => Err(format!("its table of {name} has no beginning")),
+        }
     }
-    Ok(text)
 }
 
 fn options() -> String {
-    let mut table = "| option | default | meaning |\n| --- | --- | --- |\n".to_owned();
-    for option in listed() {
-        let (names, default) = (names(&option), default(&option));
+    let rows = listed().into_iter().map(|option| {
         let meaning = option.get_help().map(ToString::to_string).unwrap_or_default();
-        table += &format!("| `{names}` | {default} | {meaning} |\n");
-    }
-    table
+        format!("| `{}` | {} | {} |\n", cell(&names(&option)), default(&option), prose(&meaning))
+    });
+    format!("| option | default | meaning |\n| --- | --- | --- |\n{}", rows.collect::<String>())
 }
 
 fn variables() -> String {
-    let rows = VARIABLES.iter().map(|(names, value)| format!("| `{}` | {value} |\n", names.replace(", ", "` `")));
-    format!("| variable | value |\n| --- | --- |\n{}", rows.collect::<String>())
+    let names = VARIABLES.map(|(names, value)| (format!("`{}`", names.replace(", ", "` `")), value));
+    let rows: Vec<_> = names.iter().map(|(names, value)| (names.as_str(), *value)).collect();
+    table(["variable", "value"], &rows)
 }
 
-fn exit_codes() -> String {
-    let rows = EXIT_CODES.iter().map(|(code, meaning)| format!("| {code} | {meaning} |\n"));
-    format!("| exit code | when |\n| --- | --- |\n{}", rows.collect::<String>())
+fn table([first, second]: [&str; 2], rows: &[(&str, &str)]) -> String {
+    let rows = rows.iter().map(|(first, second)| format!("| {} | {} |\n", prose(first), prose(second)));
+    format!("| {first} | {second} |\n| --- | --- |\n{}", rows.collect::<String>())
+}
+
+/// Text in a table that is not code: what stands in angle brackets would be taken for HTML.
+fn prose(text: &str) -> String {
+    cell(text).replace('<', "\\<")
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
 }
 
 /// All but the command itself.
 fn listed() -> Vec<clap::Arg> {
-    supervisor_cli::parser().get_arguments().filter(|option| option.get_long().is_some()).cloned().collect()
+    choices::documented().get_arguments().filter(|option| option.get_long().is_some()).cloned().collect()
 }
 
 fn names(option: &clap::Arg) -> String {
@@ -95,8 +135,7 @@ fn default(option: &clap::Arg) -> String {
 }
 
 fn man_page() -> Result<String, String> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(supervisor_cli::parser()).render(&mut page).map_err(|error| error.to_string())?;
+    let page = man_page::render().map_err(|error| error.to_string())?;
     String::from_utf8(page).map_err(|error| error.to_string())
 }
 

@@ -4,10 +4,13 @@ mod bench;
 mod budget;
 mod chaos;
 mod check;
+mod choices;
 mod dist;
 mod docs;
 mod drawing;
+mod man_page;
 mod pictures;
+mod processes;
 mod replay;
 mod scenario;
 mod simulate;
@@ -54,7 +57,7 @@ enum Task {
     Simulate(simulate::Options),
     /// Feed a JSON log through the machine again, and say why it decided as it did
     Replay(replay::Options),
-    /// Write the man page and the README's table of options, from the one definition of the options
+    /// Write the man page and the README's tables, from the one definition of the options
     Docs(docs::Options),
 }
 

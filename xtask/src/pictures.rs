@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use std::{fs, io};
 use supervisor_core::sim::{Behaviour, Heartbeats, Reaction, SimBackend};
-use supervisor_core::{Event, Instant, Notice, Policy};
+use supervisor_core::{Event, Evidence, Instant, Notice, Policy};
 
 /// What is to be done.
 #[derive(clap::Args)]
@@ -65,12 +65,30 @@ fn story() -> Story {
         let seconds = at.since_origin().as_secs_f64();
         match notice {
             Notice::Started { .. } => story.starts.push(seconds),
-            Notice::Hung { silence, .. } => {
+            Notice::Hung { evidence: Evidence::Silence { silence }, .. } => {
                 story.hung = seconds;
                 story.last_beat = seconds - silence.as_secs_f64();
             }
             Notice::Exited { .. } if story.exited == 0.0 => story.exited = seconds,
-            _ => {}
+            Notice::Hung { evidence: Evidence::Report {}, .. }
+            | Notice::Exited { .. }
+            | Notice::StartFailed { .. }
+            | Notice::Heartbeat { .. }
+            | Notice::Delayed { .. }
+            | Notice::HangGraceOver { .. }
+            | Notice::Ready { .. }
+            | Notice::Leaving { .. }
+            | Notice::TimeoutSet { .. }
+            | Notice::Extended { .. }
+            | Notice::StreakEnded { .. }
+            | Notice::Stopping { .. }
+            | Notice::StoppingInstead { .. }
+            | Notice::Restarting { .. }
+            | Notice::RestartingInstead { .. }
+            | Notice::Killing { .. }
+            | Notice::Surviving { .. }
+            | Notice::BackingOff { .. }
+            | Notice::Done(_) => {}
         }
     });
     story

@@ -6,10 +6,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
-use supervisor_cli::trace::{Content, Line, Taken, is_of_machine, told};
-use supervisor_cli::words::{Ended, Seconds, Status};
+use supervisor_cli::display::{Ended, Seconds, Status};
+use supervisor_cli::journal::{Line, Said, Taken, compare, expected, is_of_machine};
 use supervisor_core::{
-    Ending, Event, GiveUp, Instant, KillCause, Notice, Outcome, Policy, StartFailureKind, Step, Supervisor,
+    DelayCause, Ending, Event, Evidence, GiveUp, Instant, KillCause, Notice, OnHang, Outcome, Policy, StartFailureKind,
+    Step, Supervisor,
 };
 
 /// What is replayed.
@@ -89,25 +90,28 @@ pub fn replay(text: &str) -> Result<Replay, String> {
     let mut replay = Replay::default();
     for line in text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
         match (line.content, lives.get_mut(&line.supervisor)) {
-            (Content::Taken(Taken::Supervising { policy }), _) => {
+            (Said::Taken(Taken::Supervising { policy }), _) => {
                 if let Some(before) = lives.insert(line.supervisor, Life::begin(policy, line.time)) {
                     before.end(&mut replay)?;
                 }
             }
-            (Content::Taken(Taken::Input { at, input }), Some(life)) => {
+            (Said::Taken(Taken::Input { at, input }), Some(life)) => {
                 replay.facts += 1;
                 let decisions = life.take(Instant::from_origin(at), input, line.time)?;
                 replay.decisions.extend(decisions);
             }
-            (Content::Other(fields), Some(life)) => life.compare(&fields)?,
-            (Content::Taken(Taken::Input { .. }) | Content::Other(_), None) => {}
+            (Said::Other(fields), Some(life)) => life.compare(&fields)?,
+            (Said::Taken(Taken::Input { .. }) | Said::Other(_), None) => {}
         }
     }
     for life in lives.into_values() {
         life.end(&mut replay)?;
     }
+    if replay.lives > 0 && replay.facts == 0 {
+        return Err("it has no \"input\" events: write it with --verbose".to_owned());
+    }
     if replay.lives == 0 {
-        return Err("it has no \"supervising\" event: write it with --log-format json, and without --quiet".to_owned());
+        return Err("it has no \"supervising\" event: write it with --log-format json and --verbose".to_owned());
     }
     Ok(replay)
 }
@@ -128,7 +132,6 @@ pub struct Replay {
 struct Life {
     machine: Supervisor,
     story: Story,
-    pid: u32,
     /// The time of the last fact, and what should be told of it.
     time: String,
     expected: VecDeque<Map<String, Value>>,
@@ -137,17 +140,14 @@ struct Life {
 impl Life {
     fn begin(policy: Policy, time: String) -> Life {
         let (machine, _) = Supervisor::start(policy.clone());
-        Life { machine, story: Story::new(policy), pid: 0, time, expected: VecDeque::new() }
+        Life { machine, story: Story::new(policy), time, expected: VecDeque::new() }
     }
 
     fn take(&mut self, at: Instant, input: Event, time: String) -> Result<Vec<Decision>, String> {
         self.check_all_told()?;
         self.time = time;
         let step = self.machine.handle_event(input, at);
-        if let Event::Started { pid, .. } = input {
-            self.pid = pid;
-        }
-        self.expected = step.notices.iter().filter_map(|notice| told(notice, self.pid)).collect();
+        self.expected = step.notices.iter().map(expected).collect();
         Ok(self.story.told(&self.time, &step))
     }
 
@@ -157,21 +157,14 @@ impl Life {
         if event == "log_lines_lost" {
             return Err(format!("{}: the log has lost lines here, so that the rest cannot be played", self.time));
         }
-        let is_first_heartbeat = event == "heartbeat" && line.get("first") == Some(&Value::Bool(true));
-        if !is_of_machine(event) && !is_first_heartbeat {
+        if !is_of_machine(event) {
             return Ok(());
         }
         let time = &self.time;
         let Some(expected) = self.expected.pop_front() else {
             return Err(format!("{time}: {event:?} followed, and should not have"));
         };
-        for (name, value) in &expected {
-            let logged = line.get(name).unwrap_or(&Value::Null);
-            if logged != value {
-                return Err(format!("{time}: {event:?} says {name} {logged}, where it is {value}"));
-            }
-        }
-        Ok(())
+        compare(&expected, line).map_err(|difference| format!("{time}: {event:?} differs: {difference}"))
     }
 
     fn check_all_told(&mut self) -> Result<(), String> {
@@ -221,26 +214,36 @@ impl Story {
                 self.why = format!("{run} could not be started: {why}");
                 self.why.clone()
             }
-            Notice::Hung { run, silence, .. } => {
-                self.why = format!("silent for {} since {}", Seconds(silence), before(time, silence));
-                format!("{run} hung: {}; asked to leave", self.why)
+            Notice::Hung { run, evidence, on_hang, .. } => {
+                self.why = match evidence {
+                    Evidence::Silence { silence } => {
+                        format!("silent for {} since {}", Seconds(silence), before(time, silence))
+                    }
+                    Evidence::Report {} => "it said that it hangs".to_owned(),
+                };
+                let next = match on_hang {
+                    OnHang::Stop => "asked to leave",
+                    OnHang::Signal { .. } => "it gets the hang signal",
+                };
+                format!("{run} hung: {}; {next}", self.why)
             }
-            Notice::HangReported { run, .. } => {
-                self.why = "it said that it hangs".to_owned();
-                format!("{run} hung: {}; asked to leave", self.why)
-            }
-            Notice::Delayed { run, late, extension } => {
-                format!(
-                    "{run} is forgiven: the look came {} late, so that it has {} more",
-                    Seconds(late),
-                    Seconds(extension)
-                )
+            Notice::HangGraceOver { run, .. } => format!("{run} asked to leave: {}, and still there", self.why),
+            Notice::Delayed { run, late, extension, cause, .. } => {
+                let cause = match cause {
+                    DelayCause::Supervisor => "the supervisor could not run",
+                    DelayCause::Look => "the look took long",
+                };
+                format!("{run} has {} more: {cause} for {}", Seconds(extension), Seconds(late))
             }
             Notice::Stopping { run, .. } | Notice::StoppingInstead { run } => {
                 self.why = "the supervisor was asked to stop".to_owned();
                 format!("{run} is to end: {}", self.why)
             }
-            Notice::Exited { run, status, ending } => {
+            Notice::Restarting { run, .. } | Notice::RestartingInstead { run } => {
+                self.why = "the supervisor was asked to restart the command".to_owned();
+                format!("{run} is to end: {}", self.why)
+            }
+            Notice::Exited { run, status, ending, .. } => {
                 let how = Status(status);
                 if let Ending::Spontaneous { after } = ending {
                     self.why = format!("it {how} after {}", Seconds(after));
@@ -260,12 +263,14 @@ impl Story {
                 words
             }
             Notice::Done(outcome) => last_words(outcome),
-            Notice::Ready { run } => format!("{run} is ready: it said so"),
-            Notice::Leaving { run } => format!("{run} leaves: it said so"),
-            Notice::TimeoutSet { run, timeout } => format!("{run} may be silent for {}: it said so", Seconds(timeout)),
-            Notice::Extended { run, by } => format!("{run} has {} more: it said so", Seconds(by)),
-            Notice::StreakEnded { run } => format!("the streak of restarts is over: {run} said so"),
-            Notice::FirstHeartbeat { .. } | Notice::Heartbeat { .. } | Notice::Surviving { .. } => return None,
+            Notice::Ready { run, .. } => format!("{run} is ready: it said so"),
+            Notice::Leaving { run, .. } => format!("{run} leaves: it said so"),
+            Notice::TimeoutSet { run, timeout, .. } => {
+                format!("{run} may be silent for {}: it said so", Seconds(timeout))
+            }
+            Notice::Extended { run, by, .. } => format!("{run} has {} more: it said so", Seconds(by)),
+            Notice::StreakEnded { run, .. } => format!("the streak of restarts is over: {run} said so"),
+            Notice::Heartbeat { .. } | Notice::Surviving { .. } => return None,
         })
     }
 }

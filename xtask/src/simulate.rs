@@ -1,12 +1,12 @@
 //! `cargo xtask simulate`: the loop of production on virtual time.
 
-use crate::svg;
+use crate::{svg, workspace};
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant as WallClock};
-use supervisor_core::sim::{Ledger, Phase, Service, SimBackend};
+use supervisor_core::sim::{Activity, Ledger, Service, SimBackend};
 use supervisor_core::{Event, Instant, Jitter, Outcome, Policy, Watchdog};
 
 /// A day.
@@ -22,16 +22,13 @@ pub struct Options {
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     days: u32,
     /// Where the timeline is drawn
-    #[arg(long, default_value_os_t = drawing())]
-    svg: PathBuf,
+    ///
+    /// [default: simulation.svg in cargo's target folder]
+    #[arg(long, value_name = "PATH")]
+    svg: Option<PathBuf>,
     /// Options of supervisor, to the end of the line: --policy --timeout 5 --max-restarts 3
     #[arg(long, num_args = 0.., allow_hyphen_values = true, value_name = "OPTIONS")]
     policy: Vec<OsString>,
-}
-
-/// In the workspace's own target folder, wherever one stands.
-fn drawing() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/simulation.svg"))
 }
 
 /// One simulated life.
@@ -61,13 +58,14 @@ pub fn run(options: Options) -> ExitCode {
     if watchdog == Watchdog::Off {
         told.push_str("\nnote                without hang detection a command that hangs counts as up");
     }
-    let drawing = svg::timeline(&life.ledger, &format!("seed {}, {} days", options.seed, options.days));
-    // Whoever closed standard output has read enough.
-    let _ = writeln!(std::io::stdout(), "{told}\ntimeline            {}", options.svg.display());
-    let folder = options.svg.parent().map_or(Ok(()), std::fs::create_dir_all);
-    if let Err(error) = folder.and_then(|()| std::fs::write(&options.svg, drawing)) {
-        eprintln!("xtask: --svg {}: {error}", options.svg.display());
-        return ExitCode::FAILURE;
+    let drawing = drawing(&life, &format!("seed {}, {} days", options.seed, options.days));
+    match options.svg.map_or_else(place, Ok).and_then(|place| workspace::write(&place, &drawing).map(|()| place)) {
+        // A reader that has closed standard output has read enough.
+        Ok(place) => drop(writeln!(std::io::stdout(), "{told}\ntimeline            {}", place.display())),
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            return ExitCode::FAILURE;
+        }
     }
     // On standard error: what the clock on the wall says is not the same each time.
     let virtual_years = life.ledger.end().since_origin().as_secs_f64() / 365.25 / DAY.as_secs_f64();
@@ -80,6 +78,30 @@ pub fn run(options: Options) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+fn place() -> io::Result<PathBuf> {
+    Ok(workspace::target()?.join("simulation.svg"))
+}
+
+fn drawing(life: &Life, title: &str) -> String {
+    svg::timeline(&life.ledger, title, &availability(&life.ledger))
+}
+
+/// The account in one sentence.
+fn availability(ledger: &Ledger) -> String {
+    let (up, outage) = (share(ledger, Activity::Up), human(ledger.longest_outage()));
+    let Ledger { hangs, restarts, .. } = ledger;
+    format!(
+        "The command was up {up:.4} % of the time, with {hangs} hangs and {restarts} restarts; the longest outage took {outage}."
+    )
+}
+
+/// Of the whole time, in percent.
+fn share(ledger: &Ledger, activity: Activity) -> f64 {
+    // A life may be over at once.
+    let seconds = ledger.end().since_origin().as_secs_f64().max(f64::MIN_POSITIVE);
+    100.0 * ledger.spent(activity).as_secs_f64() / seconds
+}
+
 /// Keeps a random service alive for so long.
 pub fn live(mut policy: Policy, seed: u64, span: Duration) -> Life {
     policy.backoff.jitter = Jitter { seed, ..policy.backoff.jitter };
@@ -87,18 +109,16 @@ pub fn live(mut policy: Policy, seed: u64, span: Duration) -> Life {
     let stop = (Instant::ORIGIN + span, Event::Stop);
     let mut world = SimBackend::new(|run| service.behaviour(run), [stop]);
     let mut ledger = Ledger::default();
-    let outcome = supervisor_core::run(policy, &mut world, |at: Instant, notice| ledger.enter(at, notice));
+    let outcome = supervisor_core::run(policy, &mut world, &mut ledger);
     Life { outcome, events: world.events(), ledger }
 }
 
 fn summary(Life { outcome, ledger, events }: &Life) -> String {
     let total = ledger.end().since_origin();
-    // A life may be over at once.
-    let seconds = total.as_secs_f64().max(f64::MIN_POSITIVE);
-    let share = |phase| 100.0 * ledger.spent(phase).as_secs_f64() / seconds;
+    let share = |activity| share(ledger, activity);
     let mut lines = vec![
         format!("simulated           {}", human(total)),
-        format!("availability        {:.4} %", share(Phase::Up)),
+        format!("availability        {:.4} %", share(Activity::Up)),
         format!("starts              {} ({} failed)", ledger.starts, ledger.failed_starts),
         format!("restarts            {}", ledger.restarts),
         format!("exits               {}", ledger.exits),
@@ -106,13 +126,13 @@ fn summary(Life { outcome, ledger, events }: &Life) -> String {
         format!("kills               {}", ledger.kills),
         format!("longest outage      {}", human(ledger.longest_outage())),
     ];
-    let spent = |(words, phase)| format!("{words} {} ({:.4} %)", human(ledger.spent(phase)), share(phase));
+    let spent = |(words, activity)| format!("{words} {} ({:.4} %)", human(ledger.spent(activity)), share(activity));
     lines.extend(
         [
-            ("lost to starting   ", Phase::Starting),
-            ("lost to silence    ", Phase::Silent),
-            ("lost to stopping   ", Phase::Ending),
-            ("lost to backoff    ", Phase::BackingOff),
+            ("lost to starting   ", Activity::Starting),
+            ("lost to silence    ", Activity::Silent),
+            ("lost to stopping   ", Activity::Ending),
+            ("lost to backoff    ", Activity::BackingOff),
         ]
         .map(spent),
     );
@@ -140,7 +160,7 @@ mod tests {
     fn the_same_seed_gives_the_same_words_and_the_same_drawing() {
         let told = |seed| {
             let life = live(Policy::default(), seed, DAY * 3);
-            (summary(&life), svg::timeline(&life.ledger, "a life"))
+            (summary(&life), drawing(&life, "a life"))
         };
         assert_eq!(told(1), told(1));
         assert_ne!(told(1), told(2));

@@ -1,12 +1,12 @@
-//! A timeline to look at: a row a day, a colour a phase.
+//! A timeline to look at: a row a day, a colour a activity.
 
 use crate::simulate::DAY;
 use std::fmt::Write;
 use std::time::Duration;
-use supervisor_core::sim::{Ledger, Period, Phase};
+use supervisor_core::sim::{Activity, Ledger, Period};
 
 const LEFT: f64 = 60.0;
-const TOP: f64 = 60.0;
+const TOP: f64 = 78.0;
 const WIDTH: f64 = 1200.0;
 const ROW: f64 = 12.0;
 /// As many days as are drawn; a life may be longer than any paper.
@@ -14,15 +14,16 @@ const MOST_DAYS: f64 = 10_000.0;
 /// What is short is still to be seen.
 const THINNEST: f64 = 1.0;
 
-/// The account of a life as an SVG drawing (<https://www.w3.org/TR/SVG11/>).
-pub fn timeline(ledger: &Ledger, title: &str) -> String {
+/// The account of a life, and its summary in words, as an SVG drawing (<https://www.w3.org/TR/SVG11/>).
+pub fn timeline(ledger: &Ledger, title: &str, summary: &str) -> String {
     let days = ledger.end().since_origin().as_secs_f64() / DAY.as_secs_f64();
     let days = days.min(MOST_DAYS);
     let (width, height) = (LEFT + WIDTH + 20.0, TOP + ROW * days.ceil() + 30.0);
     let mut drawing = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
          font-family=\"sans-serif\" font-size=\"9\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-         <text x=\"{LEFT}\" y=\"20\" font-size=\"14\">{title}</text>\n"
+         <text x=\"{LEFT}\" y=\"20\" font-size=\"14\">{title}</text>\n\
+         <text x=\"{LEFT}\" y=\"38\" font-size=\"12\">{summary}</text>\n"
     );
     legend(&mut drawing);
     for day in (0..days.ceil() as u32).step_by(10) {
@@ -34,18 +35,25 @@ pub fn timeline(ledger: &Ledger, title: &str) -> String {
         draw(&mut drawing, format_args!("<text x=\"{x}\" y=\"{y}\">{hour} h</text>"));
     }
     // What is rare is drawn last, so that it is not painted over.
-    for phase in [Phase::Up, Phase::Starting, Phase::BackingOff, Phase::Ending, Phase::Silent] {
-        ledger.periods().iter().filter(|period| period.phase == phase).for_each(|period| bars(&mut drawing, period));
+    for activity in [Activity::Up, Activity::Starting, Activity::BackingOff, Activity::Ending, Activity::Silent] {
+        ledger
+            .periods()
+            .iter()
+            .filter(|period| period.activity == activity)
+            .for_each(|period| bars(&mut drawing, period));
     }
     drawing.push_str("</svg>\n");
     drawing
 }
 
 fn legend(drawing: &mut String) {
-    for (place, phase) in Phase::ALL.into_iter().enumerate() {
+    for (place, activity) in Activity::ALL.into_iter().enumerate() {
         let x = LEFT + 110.0 * place as f64;
-        draw(drawing, format_args!("<rect x=\"{x}\" y=\"28\" width=\"10\" height=\"10\" fill=\"{}\"/>", colour(phase)));
-        draw(drawing, format_args!("<text x=\"{}\" y=\"37\">{}</text>", x + 14.0, words(phase)));
+        draw(
+            drawing,
+            format_args!("<rect x=\"{x}\" y=\"46\" width=\"10\" height=\"10\" fill=\"{}\"/>", colour(activity)),
+        );
+        draw(drawing, format_args!("<text x=\"{}\" y=\"55\">{}</text>", x + 14.0, words(activity)));
     }
 }
 
@@ -65,8 +73,8 @@ fn bars(drawing: &mut String, period: &Period) {
             drawing,
             format_args!(
                 "<rect x=\"{x:.2}\" y=\"{y}\" width=\"{width:.2}\" height=\"{height}\" fill=\"{}\"><title>{} {:.3} s</title></rect>",
-                colour(period.phase),
-                words(period.phase),
+                colour(period.activity),
+                words(period.activity),
                 period.length().as_secs_f64()
             ),
         );
@@ -79,22 +87,22 @@ fn draw(drawing: &mut String, element: std::fmt::Arguments) {
     let _ = writeln!(drawing, "{element}");
 }
 
-fn colour(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Starting => "#4c78a8",
-        Phase::Up => "#c7e9c0",
-        Phase::Silent => "#d62728",
-        Phase::Ending => "#9467bd",
-        Phase::BackingOff => "#ff9f1c",
+fn colour(activity: Activity) -> &'static str {
+    match activity {
+        Activity::Starting => "#4c78a8",
+        Activity::Up => "#c7e9c0",
+        Activity::Silent => "#d62728",
+        Activity::Ending => "#9467bd",
+        Activity::BackingOff => "#ff9f1c",
     }
 }
 
-fn words(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Starting => "starting",
-        Phase::Up => "up",
-        Phase::Silent => "silent",
-        Phase::Ending => "stopping",
-        Phase::BackingOff => "backing off",
+fn words(activity: Activity) -> &'static str {
+    match activity {
+        Activity::Starting => "starting",
+        Activity::Up => "up",
+        Activity::Silent => "silent",
+        Activity::Ending => "stopping",
+        Activity::BackingOff => "backing off",
     }
 }

@@ -2,10 +2,10 @@
 
 use super::measure::{median, millis, settle};
 use super::page::{self, Part, number};
-use super::processes;
 use super::rig::{PATIENCE, Rig};
 use super::workload::{Behaviour, Kind, Record};
 use crate::drawing::{Anchor, Drawing, Ink, LINE, LogScale, WIDTH};
+use crate::processes;
 use crate::workspace;
 use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 use std::collections::HashMap;

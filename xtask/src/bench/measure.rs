@@ -1,8 +1,8 @@
 //! What is measured of every subject alike.
 
-use super::processes;
 use super::rig::{PATIENCE, Rig, Subject};
 use super::workload::{Behaviour, Kind, Record};
+use crate::processes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 use std::fs::OpenOptions;

@@ -1,9 +1,9 @@
 //! What is measured of this supervisor alone, since no peer does it.
 
 use super::measure::{Effort, median, millis};
-use super::processes;
 use super::rig::{PATIENCE, Rig};
 use super::workload::{Behaviour, Kind};
+use crate::processes;
 use crate::workspace;
 use rustix::time::{ClockId, clock_getres, clock_gettime};
 use serde_json::Value;

@@ -2,8 +2,8 @@
 
 use super::measure::settle;
 use super::peers::{Peer, Place, SERVICE};
-use super::processes;
 use super::workload::{Behaviour, Record, Records, Workloads};
+use crate::processes;
 use crate::workspace;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

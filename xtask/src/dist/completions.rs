@@ -1,5 +1,6 @@
 //! Completions for shells, from the one definition of the options.
 
+use crate::choices::words_of;
 use crate::workspace::PROGRAM;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, Command, ValueHint};
@@ -7,16 +8,8 @@ use clap_complete::{Shell, generate};
 use std::path::Path;
 use std::{fs, io};
 
-/// What may follow an option, where that is a short list. The program itself takes more: a signal may be a number.
-const VALUES: [(&str, &[&str]); 7] = [
-    ("restart", &["never", "on-failure", "always"]),
-    ("log_format", &["text", "json"]),
-    ("stop_target", &["group", "main"]),
-    ("stop_signal", &SIGNALS),
-    ("hang_signal", &SIGNALS),
-    ("stop_on", &SIGNALS),
-    ("restart_signal", &SIGNALS),
-];
+/// Options that name a signal. Those that are offered are the usual ones; the program takes more, numbers too.
+const SIGNAL_OPTIONS: [&str; 4] = ["stop_signal", "hang_signal", "stop_on", "restart_signal"];
 const SIGNALS: [&str; 9] = ["TERM", "INT", "QUIT", "HUP", "ABRT", "USR1", "USR2", "WINCH", "KILL"];
 
 /// Options that name a file, and the one that names a program.
@@ -50,7 +43,8 @@ pub fn write(folder: &Path) -> io::Result<()> {
 fn parser() -> Command {
     supervisor_cli::parser().mut_args(|option: Arg| {
         let id = option.get_id().as_str().to_owned();
-        let values = VALUES.iter().find(|(name, _)| *name == id).map(|(_, values)| *values);
+        let signals = SIGNAL_OPTIONS.contains(&id.as_str()).then_some(&SIGNALS[..]);
+        let values = words_of(&id).or(signals);
         let hint = HINTS.iter().find(|(name, _)| *name == id).map(|(_, hint)| *hint);
         match (values, hint) {
             (Some(values), _) => option.value_parser(PossibleValuesParser::new(values)),

@@ -1,6 +1,6 @@
 //! What the kernel tells of the processes below this one.
 
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_child_subreaper, wait};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_child_subreaper, wait, waitpid};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::{fs, io};
@@ -13,12 +13,48 @@ pub fn adopt() -> io::Result<()> {
     Ok(set_child_subreaper(Some(rustix::process::getpid()))?)
 }
 
+/// A process as proc_pid_stat(5) shows it, without the kernel's list of children, which not every kernel has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    pub pid: i32,
+    pub parent: i32,
+    pub name: String,
+    pub state: char,
+}
+
+impl Process {
+    /// None if it is gone, or cannot be seen.
+    pub fn find(pid: i32) -> Option<Process> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (head, fields) = stat.rsplit_once(") ")?;
+        let (_, name) = head.split_once('(')?;
+        let mut fields = fields.split(' ');
+        let state = fields.next()?.chars().next()?;
+        Some(Process { pid, parent: fields.next()?.parse().ok()?, name: name.to_owned(), state })
+    }
+
+    /// Whether it has ended, and waits to be reaped.
+    pub fn is_dead(&self) -> bool {
+        self.state == 'Z'
+    }
+}
+
+/// All processes of the machine.
+pub fn table() -> Vec<Process> {
+    all().filter_map(Process::find).collect()
+}
+
 /// All that live below this process.
 pub fn below() -> Vec<i32> {
+    below_without(&[])
+}
+
+/// The same, without some children and what lives below them.
+pub fn below_without(others: &[i32]) -> Vec<i32> {
     let own = std::process::id() as i32;
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-    for (pid, parent) in all().filter_map(|pid| Some((pid, parent(pid)?))) {
-        children.entry(parent).or_default().push(pid);
+    for process in table().into_iter().filter(|process| !process.is_dead() && !others.contains(&process.pid)) {
+        children.entry(process.parent).or_default().push(process.pid);
     }
     let mut found = children.remove(&own).unwrap_or_default();
     let mut next = 0;
@@ -29,10 +65,20 @@ pub fn below() -> Vec<i32> {
     found
 }
 
+/// Reaps the children that have ended, but for those that others wait for.
+pub fn reap_all_but(others: &[i32]) {
+    let own = std::process::id() as i32;
+    let dead = table().into_iter().filter(|process| process.parent == own && process.is_dead());
+    for process in dead.filter(|process| !others.contains(&process.pid)) {
+        let _ = waitpid(Pid::from_raw(process.pid), WaitOptions::NOHANG);
+    }
+}
+
 /// The children of this process.
 pub fn children() -> Vec<i32> {
     let own = std::process::id() as i32;
-    all().filter(|pid| parent(*pid) == Some(own)).collect()
+    let is_child = |process: &Process| process.parent == own && !process.is_dead();
+    table().into_iter().filter(is_child).map(|process| process.pid).collect()
 }
 
 /// Kills all below this process, and reaps them.
@@ -56,19 +102,10 @@ pub fn send(pid: i32, signal: Signal) {
     }
 }
 
-/// All processes of the machine.
+/// The numbers of all processes of the machine.
 pub fn all() -> impl Iterator<Item = i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-}
-
-/// The parent of a process that lives: proc_pid_stat(5).
-fn parent(pid: i32) -> Option<i32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, fields) = stat.rsplit_once(") ")?;
-    let mut fields = fields.split(' ');
-    let state = fields.next()?;
-    fields.next()?.parse().ok().filter(|_| state != "Z")
 }
 
 /// Kibibytes of memory: proc_pid_smaps(5).
