@@ -7,7 +7,7 @@ use crate::signals::Signal;
 use supervisor_core::ExitStatus;
 
 /// What a keeper tells the supervisor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Report {
     /// The command is executed. This is its main process.
     Started { pid: i32 },
@@ -29,7 +29,7 @@ pub(crate) enum Leftovers {
 }
 
 /// What a supervisor orders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Order {
     pub recipient: Recipient,
     pub signal: Signal,
@@ -142,7 +142,7 @@ pub(crate) enum Input {
 }
 
 /// What a keeper does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Output {
     Tell(Report),
     SignalMain {
