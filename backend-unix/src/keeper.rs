@@ -8,6 +8,8 @@
 
 pub(crate) mod clear;
 pub(crate) mod exec;
+#[cfg(test)]
+mod explore;
 mod process;
 pub(crate) mod protocol;
 pub(crate) mod run;

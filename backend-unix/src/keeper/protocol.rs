@@ -7,7 +7,7 @@ use crate::signals::Signal;
 use supervisor_core::ExitStatus;
 
 /// What a keeper tells the supervisor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Report {
     /// There is a main process, which is about to execute the command. It tells so itself, before it can do anything else.
     Forked { pid: i32 },
@@ -31,7 +31,7 @@ pub(crate) enum Leftovers {
 }
 
 /// What a supervisor orders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Order {
     pub recipient: Recipient,
     pub signal: Signal,
@@ -146,7 +146,7 @@ pub(crate) enum Input {
 }
 
 /// What a keeper does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Output {
     Tell(Report),
     SignalMain {

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use supervisor_core::{Event, ExitStatus, Instant, RunId, StartFailure};
 
 /// The current run.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Run<K> {
     /// Nothing runs.
     Idle,
@@ -34,7 +34,7 @@ pub(crate) enum Conduct {
 }
 
 /// Who has what is left of a run.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Rest<K> {
     /// The keeper, which exits when nothing is left.
     Kept { keeper: K, visibility: Visibility },
