@@ -11,7 +11,6 @@ mod drawing;
 mod man_page;
 mod pictures;
 mod processes;
-mod replay;
 mod scenario;
 mod simulate;
 mod stage;
@@ -55,8 +54,6 @@ enum Task {
     Check,
     /// Run the same decisions through months of virtual life, and tell what became of them
     Simulate(simulate::Options),
-    /// Feed a JSON log through the machine again, and say why it decided as it did
-    Replay(replay::Options),
     /// Write the man page and the README's tables, from the one definition of the options
     Docs(docs::Options),
 }
@@ -76,7 +73,6 @@ fn main() -> ExitCode {
         Task::Pictures(options) => pictures::run(options),
         Task::Check => check::run(),
         Task::Simulate(options) => simulate::run(options),
-        Task::Replay(options) => replay::run(options),
         Task::Docs(options) => docs::run(options),
     }
 }

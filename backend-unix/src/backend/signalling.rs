@@ -121,8 +121,13 @@ impl UnixBackend {
 
     fn kill(&mut self) {
         self.tell_disregard();
-        if let Run::Starting { .. } | Run::Alive { .. } = self.run {
-            self.order(Recipient::Group, Signal::KILL);
+        match &self.run {
+            Run::Starting { .. } | Run::Alive { .. } => self.order(Recipient::Group, Signal::KILL),
+            // What it kills is told below. That it leaves the order unread shows a keeper that is held.
+            Run::Ended { rest: Rest::Kept { keeper, .. }, .. } => {
+                let _ = keeper.order(Recipient::Children, Signal::KILL);
+            }
+            Run::Ended { rest: Rest::Adopted, .. } | Run::Idle => {}
         }
         let main = self.main();
         let delivery = self.tree.kill(|process| Some(process.group) == main);

@@ -5,7 +5,6 @@ use super::life::{Last, Life, Promise, signal};
 use super::place::Place;
 use super::wait_until;
 use crate::processes::{self, Process};
-use crate::replay;
 use rustix::process::Signal;
 use std::fs;
 use std::io;
@@ -111,7 +110,10 @@ impl Life {
         if text.contains("panicked") {
             complaints.push("it panicked".to_owned());
         }
-        match replay::replay(&text) {
+        match supervisor_cli::replay::replay(&text) {
+            Ok(replay) if replay.facts_not_played > 0 => {
+                complaints.push(format!("{} facts cannot be replayed", replay.facts_not_played));
+            }
             Ok(replay) => account.facts += replay.facts,
             Err(message) => complaints.push(format!("the replay differs: {message}")),
         }

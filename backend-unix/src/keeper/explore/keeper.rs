@@ -60,7 +60,7 @@ impl World {
 
     fn turn_of_loop(&self, keeper: &Loop, setup: &Setup) -> Option<Turn> {
         let can_go_on = match (keeper.todo.front(), keeper.at) {
-            (Some(Output::Tell(_)), _) => !self.supervisor_lives() || self.reports.len() < setup.room,
+            (Some(Output::Tell(_)), _) => self.line_has_room(setup),
             (Some(_), _) => true,
             (None, At::Sleep) => {
                 let has_result = keeper.machine.is_starting() && keeper.exec_result != ExecResult::Open;
@@ -176,6 +176,11 @@ impl World {
         Ok(())
     }
 
+    /// Without a supervisor nothing waits for room.
+    pub fn line_has_room(&self, setup: &Setup) -> bool {
+        !self.supervisor_lives() || self.reports.len() < setup.room
+    }
+
     fn send(&mut self, report: Report, setup: &Setup) -> Sent {
         match (self.supervisor_lives(), self.reports.len() < setup.room) {
             (false, _) => Sent::Yes,
@@ -228,6 +233,14 @@ impl World {
     pub fn main_arms(&mut self) {
         if let Main::Lives { stage, parent, .. } = &mut self.main {
             *stage = if *parent == Parent::Keeper { Stage::Armed } else { Stage::Failing };
+        }
+    }
+
+    pub fn main_announces(&mut self, setup: &Setup) {
+        if let Main::Lives { stage, .. } = &mut self.main {
+            *stage = Stage::Announced;
+            // Its turn only comes when there is room; that a dead supervisor does not hear it changes nothing.
+            let _ = self.send(Report::Forked { pid: self.number }, setup);
         }
     }
 

@@ -53,7 +53,7 @@ impl World {
         self.orders.clear();
         let heir = self.subreaper();
         if self.main_parent() == Some(Parent::Keeper) {
-            if let Main::Lives { stage: Stage::Armed | Stage::Failing, .. }
+            if let Main::Lives { stage: Stage::Armed | Stage::Announced | Stage::Failing, .. }
             | Main::Lives { stage: Stage::Executes { death_signal: DeathSignal::Kept }, .. } = self.main
             {
                 self.kill_main();

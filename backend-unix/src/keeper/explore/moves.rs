@@ -6,7 +6,7 @@ use super::keeper::Turn;
 use super::world::{
     Adoption, Asked, Daemon, DeathSignal, ExecResult, Group, Hold, Keeper, Main, Parent, Stage, Told, World,
 };
-use crate::keeper::run::{KeeperEnd, Run};
+use crate::keeper::run::KeeperEnd;
 use supervisor_core::ExitStatus;
 
 /// One thing that happens.
@@ -26,6 +26,7 @@ pub enum Move {
     KeeperCannotFork,
     KeeperGoesOn(Turn),
     MainSetsParentDeathSignal,
+    MainTellsOfItself,
     MainExecutes(DeathSignal),
     MainCannotExecute,
     MainStopsAndContinues,
@@ -61,7 +62,7 @@ impl World {
         let mut moves = Vec::new();
         self.moves_of_supervisor(&mut moves);
         self.moves_of_keeper(setup, &mut moves);
-        self.moves_of_command(&mut moves);
+        self.moves_of_command(setup, &mut moves);
         self.moves_of_people(setup, &mut moves);
         moves
     }
@@ -75,7 +76,7 @@ impl World {
         progress(self.may_start(), Move::SupervisorCannotFork);
         progress(self.can_hear(), Move::SupervisorHears);
         if let Keeper::Zombie(end) = self.keeper {
-            progress(true, Move::SupervisorReapsKeeper(end));
+            progress(!self.main_holds_line(), Move::SupervisorReapsKeeper(end));
         }
         progress(self.can_reap_adopted(), Move::SupervisorReapsAdopted);
         progress(self.adoption() == Adoption::UnderWay, Move::SupervisorClearsAdopted);
@@ -94,14 +95,13 @@ impl World {
             moves.extend([Move::KeeperForksMain, Move::KeeperCannotFork].map(|action| (action, Class::Progress)));
         }
         moves.extend(self.keeper_turn(setup).map(|turn| (Move::KeeperGoesOn(turn), Class::Progress)));
-        // Nothing is ordered any more then, so that nothing left unread tells of it.
-        let is_unnoticed = self.run().is_none_or(|run| matches!(run, Run::Ended { .. }));
-        if self.hold() == Hold::Traced && is_unnoticed {
+        // Nothing that it leaves unread tells of it then.
+        if self.hold() == Hold::Traced && !self.supervisor_lives() {
             moves.push((Move::DebuggerLeaves, Class::Progress));
         }
     }
 
-    fn moves_of_command(&self, moves: &mut Vec<(Move, Class)>) {
+    fn moves_of_command(&self, setup: &Setup, moves: &mut Vec<(Move, Class)>) {
         match self.main {
             Main::None | Main::Zombie { .. } => {}
             Main::Dying { .. } => moves.push((Move::MainEnds(ExitStatus::KILLED), Class::Progress)),
@@ -109,6 +109,11 @@ impl World {
                 moves.push((Move::MainSetsParentDeathSignal, Class::Progress));
             }
             Main::Lives { stage: Stage::Armed, .. } => {
+                if self.line_has_room(setup) {
+                    moves.push((Move::MainTellsOfItself, Class::Progress));
+                }
+            }
+            Main::Lives { stage: Stage::Announced, .. } => {
                 let execute = [DeathSignal::Kept, DeathSignal::Cleared].map(Move::MainExecutes);
                 moves.extend(execute.into_iter().chain([Move::MainCannotExecute]).map(|it| (it, Class::Progress)));
             }
@@ -172,6 +177,7 @@ impl World {
             Move::KeeperCannotFork => self.keeper = Keeper::CannotFork,
             Move::KeeperGoesOn(turn) => return self.keeper_goes_on(turn, setup),
             Move::MainSetsParentDeathSignal => self.main_arms(),
+            Move::MainTellsOfItself => self.main_announces(setup),
             Move::MainExecutes(death_signal) => {
                 self.main_reaches(Stage::Executes { death_signal }, ExecResult::Closed);
             }

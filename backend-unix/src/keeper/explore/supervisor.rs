@@ -123,6 +123,10 @@ impl World {
                 self.adopt();
                 no_loss_without_a_kill(self)
             }
+            Effect::LostStarting { run, main } => {
+                self.tell(Event::Started { run, pid: main.unsigned_abs() })?;
+                self.follow(Effect::LostAlive { run, main }, setup)
+            }
             Effect::LostAlive { run, .. } => {
                 self.adopt();
                 no_loss_without_a_kill(self)?;
@@ -189,12 +193,20 @@ impl World {
     }
 
     pub fn kill(&mut self, setup: &Setup) {
-        if let Some(Run::Starting { .. } | Run::Alive { .. }) = self.run() {
-            self.order(Recipient::Group, Signal::KILL, setup);
+        match (self.run(), setup.sight) {
+            (Some(Run::Starting { .. } | Run::Alive { .. }), Sight::All) => {
+                self.order(Recipient::Group, Signal::KILL, setup);
+            }
+            (Some(Run::Starting { .. } | Run::Alive { .. }), Sight::None) => {
+                self.order(Recipient::Group, Signal::KILL, setup);
+                self.order(Recipient::Children, Signal::KILL, setup);
+            }
+            (Some(Run::Idle | Run::Ended { .. }) | None, Sight::All | Sight::None) => {
+                self.order(Recipient::Children, Signal::KILL, setup);
+            }
         }
-        match setup.sight {
-            Sight::All => self.kill_below(Parent::Keeper),
-            Sight::None => self.order(Recipient::Children, Signal::KILL, setup),
+        if setup.sight == Sight::All {
+            self.kill_below(Parent::Keeper);
         }
     }
 

@@ -181,8 +181,10 @@ pub enum Main {
 pub enum Stage {
     /// Its parent-death signal is not set yet.
     Forked,
-    /// It is, and what follows is execve(2).
+    /// It is, and it is about to tell of itself.
     Armed,
+    /// It told, and what follows is execve(2).
+    Announced,
     /// execve(2) failed; it exits.
     Failing,
     Executes {
@@ -296,6 +298,15 @@ impl World {
         match self.daemon {
             Daemon::Lives { parent, .. } | Daemon::Dying { parent, .. } | Daemon::Zombie { parent, .. } => Some(parent),
             Daemon::None => None,
+        }
+    }
+
+    /// Whether a main process that does not execute yet holds its end of the line: the line ends with it.
+    pub fn main_holds_line(&self) -> bool {
+        match self.main {
+            Main::Lives { stage: Stage::Executes { .. }, .. } => false,
+            Main::Lives { stage: Stage::Forked | Stage::Armed | Stage::Announced | Stage::Failing, .. } => true,
+            Main::None | Main::Dying { .. } | Main::Zombie { .. } => false,
         }
     }
 
