@@ -144,8 +144,9 @@ fn translation() -> Result<String, String> {
     let text = read("README.ru.md")?;
     for option in listed() {
         let name = format!("--{}", option.get_long().unwrap_or_default());
-        let row =
-            text.lines().find(|line| line.starts_with('|') && line.split(['`', ' ', ',']).any(|word| word == name));
+        // Other tables may name an option, too.
+        let mut rows = text.lines().filter(|line| line.starts_with('|') && line.split(" | ").count() == 3);
+        let row = rows.find(|row| row.split(['`', ' ', ',']).any(|word| word == name));
         let row = row.ok_or(format!("has no row for {name}"))?;
         let default = default(&option);
         let cell = row.replace("\\|", "").split('|').nth(2).unwrap_or_default().trim().trim_matches('`').to_owned();
