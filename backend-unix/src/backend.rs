@@ -91,7 +91,8 @@ impl UnixBackend {
             queue.extend(notice.map(Incoming::Notice));
             notify = Some(opened);
         }
-        let (tree, notice) = Tree::new();
+        let company = children::company();
+        let (tree, notice) = Tree::new(company);
         queue.extend(notice.map(Incoming::Notice));
         let socket = notify.as_ref().map(|notify| notify.address().clone());
         Ok(UnixBackend {
@@ -106,7 +107,7 @@ impl UnixBackend {
             watcher: config.heartbeat_file.map(Watcher::new).transpose()?,
             run: Run::Idle,
             restarts: 0,
-            children: Children::new(tree.proc()),
+            children: Children::new(tree.proc(), company),
             tree,
             notify,
             status: notify::Status::default(),
@@ -189,6 +190,7 @@ impl UnixBackend {
         if let Some(waited) = self.watcher.as_mut().and_then(|watcher| watcher.overdue(now)) {
             self.trouble(Trouble::HeartbeatUnanswered { waited });
         }
+        self.watcher.iter_mut().for_each(|watcher| watcher.look_for_late(now));
         if let Some(waited) = self.run.start_overdue(now) {
             self.trouble(Trouble::StartUnanswered { waited });
         }

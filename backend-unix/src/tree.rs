@@ -4,6 +4,7 @@ pub(crate) mod children;
 pub(crate) mod process;
 pub(crate) mod snapshot;
 
+use crate::keeper::Company;
 use crate::linux;
 use crate::notice::{Named, Target, Trouble, UnixNotice};
 use crate::signals::Signal;
@@ -17,6 +18,7 @@ pub(crate) struct Tree {
     proc: Proc,
     /// The keeper.
     root: i32,
+    company: Company,
     /// Who got which signal in this run: none gets the same one twice, but for SIGKILL.
     sent: BTreeSet<(ProcessId, Signal)>,
 }
@@ -43,12 +45,12 @@ const MOST_PASSES: u32 = 1000;
 
 impl Tree {
     /// Nothing yet. Tells where processes cannot be seen.
-    pub fn new() -> (Tree, Option<UnixNotice>) {
+    pub fn new(company: Company) -> (Tree, Option<UnixNotice>) {
         let (proc, notice) = match linux::proc_is_ours() {
             Ok(()) => (Proc::Ours, None),
             Err(error) => (Proc::NotOurs, Some(UnixNotice::Trouble(Trouble::ProcessesInvisible { error }))),
         };
-        (Tree { proc, root: 0, sent: BTreeSet::new() }, notice)
+        (Tree { proc, root: 0, company, sent: BTreeSet::new() }, notice)
     }
 
     /// Another run begins, below this keeper.
@@ -66,10 +68,15 @@ impl Tree {
     /// # Errors
     /// That they cannot be told just now, as for want of a descriptor.
     pub fn members(&self) -> io::Result<Vec<Member>> {
-        match self.proc {
-            Proc::Ours => members_below(&[self.root]),
-            Proc::NotOurs => Ok(Vec::new()),
+        let mut members = match self.proc {
+            Proc::Ours => members_below(&[self.root])?,
+            Proc::NotOurs => Vec::new(),
+        };
+        // What the one above has for children is the other keeper, or what it kills since that was killed.
+        if self.company == Company::Mixed {
+            members.retain(|member| member.parent() != self.root);
         }
+        Ok(members)
     }
 
     /// Those that can be seen.

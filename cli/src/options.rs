@@ -177,7 +177,7 @@ struct Options {
     verbose: u8,
 
     /// The command to keep alive, and its arguments: from here on nothing is an option of supervisor
-    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND", hide = true)]
+    #[arg(required_unless_present = "healthcheck", trailing_var_arg = true, value_name = "COMMAND", hide = true)]
     command: Vec<OsString>,
 }
 

@@ -34,10 +34,14 @@ enum Adoption {
     },
 }
 
+/// Whether this process may have children that none of its keepers had.
+pub(super) fn company() -> Company {
+    let is_mixed = std::process::id() == 1 || has_children();
+    if is_mixed { Company::Mixed } else { Company::Alone }
+}
+
 impl Children {
-    pub fn new(proc: Proc) -> Children {
-        let is_mixed = std::process::id() == 1 || has_children();
-        let company = if is_mixed { Company::Mixed } else { Company::Alone };
+    pub fn new(proc: Proc, company: Company) -> Children {
         Children { proc, company, adoption: Adoption::None }
     }
 

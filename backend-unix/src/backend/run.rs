@@ -121,7 +121,7 @@ impl UnixBackend {
             Effect::None => {}
             Effect::Started { run, main, held } => {
                 let (now, restarts) = (self.now(), self.restarts);
-                self.last_beat = now;
+                self.last_beat = self.run.started().unwrap_or(now);
                 self.probe.iter_mut().for_each(|probe| probe.begin(main, restarts, now));
                 self.queue.push_back(Incoming::Event(Event::Started { run, pid: main.unsigned_abs() }));
                 held.into_iter().for_each(|signal| self.forward(signal));
@@ -132,9 +132,7 @@ impl UnixBackend {
             }
             Effect::Continued { pid } => self.tell(UnixNotice::ProcessContinued { pid }),
             Effect::Exited { run, main, status, leftovers, conduct } => {
-                if conduct == Conduct::Hung {
-                    self.watcher.iter_mut().for_each(|watcher| watcher.look_after(run));
-                }
+                self.watcher.iter_mut().for_each(|watcher| watcher.look_after());
                 self.main_ended(run, main, status);
                 if conduct == Conduct::Free && status.is_success() && leftovers == Leftovers::Some {
                     let processes = self.tree.seen().iter().map(Process::named).collect();

@@ -63,7 +63,7 @@ impl UnixBackend {
 
     /// What a hung command is doing, and what became of its heartbeats.
     fn examine(&mut self) {
-        let Run::Alive { started, .. } = self.run else { return };
+        let Run::Alive { run, started, .. } = self.run else { return };
         let has_beaten = self.last_beat > started;
         let probe = self.probe.as_mut().and_then(ProbeRunner::unfinished);
         self.tell_all(probe);
@@ -74,6 +74,8 @@ impl UnixBackend {
             Some(UnixNotice::HeartbeatMissing { file: watcher.path().to_owned(), found })
         });
         self.tell_all(missing);
+        let now = self.now();
+        self.watcher.iter_mut().for_each(|watcher| watcher.await_late(run, now));
     }
 
     /// A hung command stays one.

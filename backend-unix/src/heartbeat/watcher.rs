@@ -38,6 +38,7 @@ pub(crate) struct Watcher {
     /// Of the file system.
     stall: Stall,
     run: RunRecord,
+    late: Late,
     access: Access,
     stamps: Precision,
 }
@@ -63,6 +64,21 @@ struct RunRecord {
     last_beat: Option<Instant>,
     found: Option<HeartbeatFound>,
 }
+
+/// Whether a heartbeat is looked for that comes too late.
+enum Late {
+    NotAwaited,
+    /// The run hangs, and is asked to leave; the next look is due then.
+    Awaited {
+        run: RunId,
+        due: Instant,
+    },
+    /// It came.
+    Told,
+}
+
+/// Between two looks for a late heartbeat.
+const LATE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Whether the file can be looked at.
 #[derive(PartialEq)]
@@ -107,6 +123,7 @@ impl Watcher {
             outstanding: 0,
             stall: Stall::None,
             run: RunRecord { last_beat: None, found: None },
+            late: Late::NotAwaited,
             access: Access::Good,
             stamps: Precision::Fine,
         })
@@ -118,13 +135,19 @@ impl Watcher {
     }
 
     pub fn source(&self) -> Source<'_> {
-        Source { due: self.stall.due(), descriptor: (self.outstanding > 0).then(|| self.answered.as_fd()) }
+        let late = match self.late {
+            Late::Awaited { due, .. } => Some(due),
+            Late::NotAwaited | Late::Told => None,
+        };
+        let due = self.stall.due().into_iter().chain(late).min();
+        Source { due, descriptor: (self.outstanding > 0).then(|| self.answered.as_fd()) }
     }
 
     /// Takes the file as it is before a start. A file system that does not answer delays the start only so long.
     pub fn before_start(&mut self) {
         let is_stuck = self.outstanding > 0;
         self.run = RunRecord { last_beat: None, found: None };
+        self.late = Late::NotAwaited;
         self.order(Request::Before);
         let deadline = Clock::now() + START_WAITS;
         while !is_stuck && self.outstanding > 0 {
@@ -140,9 +163,29 @@ impl Watcher {
         self.order(Request::During(run));
     }
 
-    /// Looks once more at the end of a run that hung.
-    pub fn look_after(&mut self, run: RunId) {
-        self.order(Request::After(run));
+    /// From now on, heartbeats of a run that hangs come too late: the first one is told.
+    pub fn await_late(&mut self, run: RunId, now: Instant) {
+        if let Late::NotAwaited = self.late {
+            self.late = Late::Awaited { run, due: now + LATE_INTERVAL };
+        }
+    }
+
+    /// Looks for it when that is due.
+    pub fn look_for_late(&mut self, now: Instant) {
+        if let Late::Awaited { run, due } = &mut self.late
+            && now >= *due
+        {
+            *due = now + LATE_INTERVAL;
+            let run = *run;
+            self.order(Request::After(run));
+        }
+    }
+
+    /// Looks once more at the end of a run.
+    pub fn look_after(&mut self) {
+        if let Late::Awaited { run, .. } = std::mem::replace(&mut self.late, Late::NotAwaited) {
+            self.order(Request::After(run));
+        }
     }
 
     /// What the looks that were answered since have found.
@@ -208,10 +251,13 @@ impl Watcher {
                 self.run.last_beat = at.or(self.run.last_beat);
                 findings.push(Finding::Observed { run, observation });
             }
-            Request::After(_) => findings.extend(at.map(|at| {
-                let before = self.run.last_beat.unwrap_or(started);
-                Finding::Late { interval: at - before }
-            })),
+            Request::After(_) => {
+                if let (Some(at), Late::Awaited { .. } | Late::NotAwaited) = (at, &self.late) {
+                    self.late = Late::Told;
+                    let before = self.run.last_beat.unwrap_or(started);
+                    findings.push(Finding::Late { interval: at - before });
+                }
+            }
         }
         findings
     }

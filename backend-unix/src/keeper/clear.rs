@@ -8,14 +8,23 @@ use rustix::process::{Pid, getpgid};
 
 /// The kernel's list of children, as in proc_pid_task_tid_children(5). A keeper has one thread.
 const CHILDREN: &core::ffi::CStr = c"/proc/thread-self/children";
+/// The number that was given last in our own PID namespace, whatever `/proc` shows: pid_namespaces(7). Those after it
+/// were given before they began anew.
+const LAST_PID: &core::ffi::CStr = c"/proc/sys/kernel/ns_last_pid";
 /// The greatest number that a process can have here, and anywhere: `PID_MAX_LIMIT`, proc_sys_kernel(5).
 const PID_MAX: &core::ffi::CStr = c"/proc/sys/kernel/pid_max";
 const GREATEST_PID: i32 = 1 << 22;
 
-/// Calls `visit` with each child of this thread. One that comes or goes meanwhile may be missed.
+/// Calls `visit` with each child of this thread. One that comes or goes meanwhile may be missed; so may, where the kernel
+/// does not list them, the oldest ones while there are younger ones.
 pub(crate) fn each_child(mut visit: impl FnMut(i32)) {
     if list_children(&mut visit).is_err() {
-        (2..=greatest_pid()).filter(|&pid| is_child(pid)).for_each(visit);
+        let greatest = number_in(PID_MAX).unwrap_or(GREATEST_PID).min(GREATEST_PID);
+        let last = number_in(LAST_PID).unwrap_or(greatest).min(greatest);
+        let is_done = (2..=last).filter(|&pid| is_child(pid)).map(&mut visit).count() > 0;
+        if !is_done {
+            (last + 1..=greatest).filter(|&pid| is_child(pid)).for_each(visit);
+        }
     }
 }
 
@@ -37,14 +46,14 @@ fn proc_is_ours() -> bool {
     number == rustix::process::getpid().as_raw_nonzero().get()
 }
 
-fn greatest_pid() -> i32 {
+fn number_in(path: &core::ffi::CStr) -> Option<i32> {
     let mut digits = [0; 16];
-    let length = open(PID_MAX, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+    let length = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .and_then(|file| rustix::io::read(&file, &mut digits))
         .unwrap_or_default();
     let number = digits[..length].iter().take_while(|digit| digit.is_ascii_digit());
     let number = number.fold(0_i32, |number, digit| number.saturating_mul(10).saturating_add(i32::from(digit - b'0')));
-    if number > 0 { number.min(GREATEST_PID) } else { GREATEST_PID }
+    (number > 0).then_some(number)
 }
 
 /// Reads the list piece by piece: it may be long.

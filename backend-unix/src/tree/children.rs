@@ -21,6 +21,15 @@ pub(crate) enum Member {
     },
 }
 
+impl Member {
+    pub fn parent(&self) -> i32 {
+        match self {
+            Member::Seen(process) => process.parent,
+            Member::Hidden { parent, .. } => *parent,
+        }
+    }
+}
+
 static KERNEL_LISTS_CHILDREN: LazyLock<bool> =
     LazyLock::new(|| match fs::File::open(format!("/proc/self/task/{}/children", std::process::id())) {
         Ok(_) => true,
@@ -140,6 +149,9 @@ fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signals::Signal;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
 
     fn pids(members: Vec<Member>) -> Vec<i32> {
         let pid = |member| match member {
@@ -151,16 +163,24 @@ mod tests {
 
     #[test]
     fn members_are_found_as_they_are_listed() {
-        let own = std::process::id().cast_signed();
-        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
-        let pid = child.id().cast_signed();
-        assert!(pids(listed_below(&[own]).unwrap().unwrap()).contains(&pid));
-        assert!(pids(found_below(&[own]).unwrap()).contains(&pid));
-        assert!(children_of(own).unwrap().contains(&pid));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert!(!pids(listed_below(&[own]).unwrap().unwrap()).contains(&pid));
-        assert!(!pids(found_below(&[own, pid]).unwrap()).contains(&pid));
-        assert!(!children_of(own).unwrap().contains(&pid) && children_of(pid).unwrap().is_empty());
+        // The children of this process are also those of other tests.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "sleep 1000 & echo $!; wait; read end"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut shell = shell.spawn().unwrap();
+        let mut told = String::new();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut told).unwrap();
+        let (parent, pid) = (shell.id().cast_signed(), told.trim().parse().unwrap());
+        assert_eq!(pids(listed_below(&[parent]).unwrap().unwrap()), [pid]);
+        assert_eq!(pids(found_below(&[parent]).unwrap()), [pid]);
+        assert_eq!(children_of(parent).unwrap(), [pid]);
+        Signal::KILL.send(pid).unwrap();
+        while !children_of(parent).unwrap().is_empty() {
+            std::thread::yield_now();
+        }
+        assert!(listed_below(&[parent]).unwrap().unwrap().is_empty());
+        assert!(found_below(&[parent, pid]).unwrap().is_empty());
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+        assert!(children_of(parent).unwrap().is_empty() && children_of(pid).unwrap().is_empty());
     }
 }
