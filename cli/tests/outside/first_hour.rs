@@ -159,7 +159,7 @@ fn a_heartbeat_that_is_slower_than_the_timeout_is_told_of() {
     let options = ["--timeout", "0.6", "--grace-period", "3", "--max-restarts", "0"];
     let end = place.run(&options, script);
     end.assert_code(124);
-    end.assert_tells(&["hung", "a heartbeat came ", " s after", "raise --timeout above the 0.6 s that it is"]);
+    end.assert_tells(&["hung", "a heartbeat came ", " s after", "raise --timeout, which is 0.6 s, above that"]);
     assert_eq!(end.count("raise --timeout"), 1, "{}", end.log);
 }
 

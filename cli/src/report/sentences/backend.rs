@@ -92,7 +92,7 @@ impl Sentences {
 
     fn late(&self, interval: Seconds) -> String {
         let timeout = match self.policy.watchdog {
-            Watchdog::On { timeout, .. } => format!(" above the {} that it is", Seconds(timeout)),
+            Watchdog::On { timeout, .. } => format!(", which is {}, above that", Seconds(timeout)),
             Watchdog::Off => String::new(),
         };
         let words = format!("a heartbeat came {interval} after the one before it, or after the start");
