@@ -85,6 +85,22 @@ impl OwnFile {
         Ok(())
     }
 
+    /// Removes what has its name, and finds out that a version can be written. No reader sees an empty one.
+    ///
+    /// # Errors
+    /// Those of open(2), write(2) and unlink(2).
+    pub fn make_way(&self) -> io::Result<()> {
+        let Shared { path, next, .. } = &*self.shared;
+        sweep(path);
+        let written = create(next).and_then(|mut file| file.write_all(b"\n"));
+        let removed = std::fs::remove_file(next);
+        written.and(removed)?;
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// Removes it, unless another has put a file of its own there.
     pub fn remove(&self) {
         self.shared.remove();

@@ -115,7 +115,7 @@ fn create(file: &OwnFile, first: &Version) -> io::Result<()> {
         refuse_what_is_no_file(file.path())?;
         match &first {
             Version::Text(text) => file.replace(text),
-            Version::Gone => file.replace("").map(|()| file.remove()),
+            Version::Gone => file.make_way(),
         }
     })
 }
