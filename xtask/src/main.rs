@@ -80,7 +80,7 @@ fn main() -> ExitCode {
 /// Does something with the supervisor and its test clients, once they are built.
 fn built(task: impl FnOnce() -> ExitCode) -> ExitCode {
     let build = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "-p", "supervisor", "-p", "supervisor-test-clients"])
+        .args(["build", "--quiet", "-p", workspace::PACKAGE, "-p", "supervisor-test-clients"])
         .status();
     if !build.is_ok_and(|status| status.success()) {
         eprintln!("xtask: the supervisor and its test clients do not build");

@@ -8,9 +8,7 @@ use std::{env, fs, io};
 
 /// The program, as people call it.
 pub const PROGRAM: &str = "supervisor";
-/// The package of cargo that holds the program.
-pub const CRATE: &str = "supervisor";
-/// What registries and distributions know it by; some of them have another `supervisor`.
+/// The package that holds it, for cargo and for distributions; some registries have another `supervisor`.
 pub const PACKAGE: &str = "heartbeat-supervisor";
 
 /// The root of the workspace.
@@ -76,8 +74,8 @@ pub fn target() -> io::Result<PathBuf> {
 pub fn version() -> io::Result<String> {
     let metadata = metadata()?;
     let packages = metadata["packages"].as_array().into_iter().flatten();
-    let version = packages.filter(|package| package["name"] == CRATE).find_map(|package| package["version"].as_str());
-    version.map(ToOwned::to_owned).ok_or_else(|| io::Error::other(format!("there is no package {CRATE}")))
+    let version = packages.filter(|package| package["name"] == PACKAGE).find_map(|package| package["version"].as_str());
+    version.map(ToOwned::to_owned).ok_or_else(|| io::Error::other(format!("there is no package {PACKAGE}")))
 }
 
 fn metadata() -> io::Result<Value> {
@@ -127,7 +125,7 @@ impl Linkage {
 pub fn build_static(linkage: Linkage) -> io::Result<PathBuf> {
     let triple = linkage.triple();
     let mut build = cargo();
-    build.args(["build", "--quiet", "--release", "--locked", "-p", CRATE, "--target", &triple]);
+    build.args(["build", "--quiet", "--release", "--locked", "-p", PACKAGE, "--target", &triple]);
     if linkage == Linkage::Glibc {
         let flags = env::var("RUSTFLAGS").unwrap_or_default();
         build.env("RUSTFLAGS", format!("{flags} -C target-feature=+crt-static"));
@@ -141,7 +139,7 @@ pub fn build_static(linkage: Linkage) -> io::Result<PathBuf> {
 /// # Errors
 /// It does not build.
 pub fn build_release() -> io::Result<PathBuf> {
-    run(cargo().args(["build", "--quiet", "--release", "--locked", "-p", CRATE]))?;
+    run(cargo().args(["build", "--quiet", "--release", "--locked", "-p", PACKAGE]))?;
     Ok(target()?.join("release").join(PROGRAM))
 }
 
