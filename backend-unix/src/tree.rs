@@ -124,6 +124,13 @@ impl Tree {
         rest.retain(|process| self.sent.insert((process.id, signal)));
         delivery.notices.extend(signal_each(&rest, signal, hidden));
         delivery.notices.extend(wake(&rest));
+        // What has executed another program since it was seen may be there still, but hidden.
+        if !rest.iter().all(Process::is_there) {
+            let members = self.members()?;
+            delivery.has_unseen |= self.delivery(&members).has_unseen;
+            let hidden = self.signal_hidden(&members, signal);
+            delivery.notices.extend(signal_each(&[], signal, hidden));
+        }
         Ok(delivery)
     }
 

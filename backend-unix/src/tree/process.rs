@@ -91,7 +91,12 @@ impl Process {
     /// # Errors
     /// Those of pidfd_send_signal(2) and kill(2); `NotFound` if the process is gone.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        signal_if(self.id.pid, signal, || Process::read(self.id.pid).is_some_and(|now| now.id == self.id))
+        signal_if(self.id.pid, signal, || self.is_there())
+    }
+
+    /// Whether its number is still its own, as far as `/proc` shows it.
+    pub fn is_there(&self) -> bool {
+        Process::read(self.id.pid).is_some_and(|now| now.id == self.id)
     }
 }
 

@@ -133,8 +133,11 @@ fn a_command_that_does_not_leave_for_a_restart_is_killed_and_started_again() {
     let options = ["--restart-signal", "HUP", "--grace-period", "0.6", "--max-restarts", "0"];
     let mut supervised = place.start(&options, &script);
     wait_for_file(&place.path("ready"));
+    std::fs::remove_file(place.path("ready")).unwrap();
     supervised.signal("HUP");
     supervised.wait_for_line("run 2: started");
+    // It ignores the signal from now on.
+    wait_for_file(&place.path("ready"));
     supervised.signal("TERM");
     let end = supervised.end();
     end.assert_code(137);

@@ -209,6 +209,8 @@ fn ctrl_z_works_while_the_command_has_the_terminal() {
     let mut terminal = Terminal::new(&place);
     supervise(&mut terminal, "sh -c 'while read x; do echo \"<$x>\"; done'");
     terminal.shows("the terminal is lent");
+    // Until it goes on it is stopped, and cannot be stopped again.
+    terminal.shows("goes on");
     terminal.types(CTRL_Z);
     terminal.shows("stopped from the terminal");
     terminal.types("echo $((40 + 2))nd\r");
