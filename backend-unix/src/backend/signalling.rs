@@ -123,17 +123,16 @@ impl UnixBackend {
 
     fn kill(&mut self) {
         self.tell_disregard();
-        match &self.run {
-            Run::Starting { .. } | Run::Alive { .. } => self.order(Recipient::Group, Signal::KILL),
-            // What it kills is told below. That it leaves the order unread shows a keeper that is held.
-            Run::Ended { rest: Rest::Kept { keeper, .. }, .. } => {
-                let _ = keeper.order(Recipient::Children, Signal::KILL);
-            }
-            Run::Ended { rest: Rest::Adopted, .. } | Run::Idle => {}
+        if let Run::Starting { .. } | Run::Alive { .. } = self.run {
+            self.order(Recipient::Group, Signal::KILL);
         }
         let main = self.main();
         let delivery = self.tree.kill(|process| Some(process.group) == main);
         self.deliver(Signal::KILL, delivery);
+        if let Run::Ended { rest: Rest::Kept { keeper, .. }, .. } = &self.run {
+            // All is killed and told. But a keeper that is held leaves the order unread, which shows it.
+            let _ = keeper.order(Recipient::Children, Signal::KILL);
+        }
         let now = self.now();
         if let Some(keeper) = self.run.keeper_mut()
             && keeper.is_killed_for_stall(now)
