@@ -19,10 +19,10 @@ use measure::{Effort, Metric};
 use own::Means;
 use peers::{PEERS, Peer, Role};
 use results::{Results, Samples};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
-use std::{fs, io};
 
 /// What is measured, and how thoroughly.
 #[derive(clap::Args)]
@@ -60,7 +60,7 @@ pub fn run(options: Options) -> ExitCode {
 
 fn measured(options: &Options) -> io::Result<()> {
     let own = match &options.supervisor {
-        Some(path) => fs::canonicalize(path).map_err(|error| unusable(path, &error))?,
+        Some(path) => workspace::given(path)?,
         None => workspace::build_static(Linkage::available()?)?,
     };
     if options.growth {
@@ -88,10 +88,6 @@ fn measured(options: &Options) -> io::Result<()> {
     }
     workspace::write(&workspace::root().join("docs/benchmarks.svg"), &chart::chart(&results))?;
     page::replace(page::Part::Figures, &text)
-}
-
-fn unusable(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("--supervisor {}: {error}", path.display()))
 }
 
 /// Those that are wanted and installed, and what is to be said of the others.

@@ -98,7 +98,7 @@ fn counted(options: &Options) -> io::Result<Counts> {
     let strace =
         workspace::find("strace").ok_or_else(|| io::Error::other("strace is missing: apt-get install strace"))?;
     let own = match &options.supervisor {
-        Some(path) => path.clone(),
+        Some(path) => workspace::given(path)?,
         None => workspace::build_static(Linkage::available()?)?,
     };
     let size = fs::metadata(&own)?.len() / 1024;
