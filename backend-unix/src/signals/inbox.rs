@@ -154,6 +154,17 @@ impl Signals {
     }
 }
 
+/// Whether a SIGTERM or SIGINT waits to be taken: sigpending(2).
+pub fn is_stop_pending() -> bool {
+    let mut pending = MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: the kernel fills in a set; a set of zeroes is a valid one, too.
+    let pending = unsafe {
+        libc::sigpending(pending.as_mut_ptr());
+        SigSet::from_sigset_t_unchecked(pending.assume_init())
+    };
+    [nix::sys::signal::SIGTERM, nix::sys::signal::SIGINT].into_iter().any(|signal| pending.contains(signal))
+}
+
 /// In a keeper: forgets all signals that came. They only woke it.
 pub(crate) fn drain(inbox: BorrowedFd<'_>) {
     while read_one(inbox).is_some() {}

@@ -1,7 +1,6 @@
 //! Programs that run beside the command: the hook and the probe, looked for before anything is started.
 
 use super::{Refusal, usage};
-use crate::exit_code;
 use crate::patience;
 use std::ffi::OsString;
 use std::io;
@@ -35,8 +34,7 @@ fn look_for(option: &str, command: Command) -> Result<Command, Refusal> {
         Ok(_) => return Ok(command),
         Err(error) => remedy(&error),
     };
-    let message = format!("{option} {}: {remedy}", command.program.display());
-    Err(Refusal { exit_code: exit_code::CANNOT_WORK, message })
+    Err(Refusal::cannot_work(format!("{option} {}: {remedy}", command.program.display())))
 }
 
 fn remedy(error: &FindError) -> String {

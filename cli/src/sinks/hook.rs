@@ -1,5 +1,6 @@
 //! The program of `--on-event`: it is called by the backend, for each event that is put into its queue.
 
+use crate::patience::LastWords;
 use crate::report::{Content, HOOK, Record, Sink, Standing};
 use log::Level;
 use supervisor_backend_unix::{HookQueue, UnixNotice, Weight};
@@ -23,7 +24,7 @@ impl Sink for Hook {
     }
 
     /// Hooks end with the backend.
-    fn flush(&mut self) {}
+    fn flush(&mut self, _last_words: &mut LastWords) {}
 }
 
 /// Hooks are told of all but what is mere detail, and their own failures.

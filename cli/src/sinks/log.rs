@@ -4,6 +4,7 @@ mod filter;
 mod output;
 mod stderr;
 
+use crate::patience::LastWords;
 use crate::report::{Content, Record, Sink, Standing, Troubles, time};
 use log::Level;
 use output::{Output, Pipe};
@@ -98,7 +99,7 @@ impl Log {
         let style = Style { format, reader };
         let output = Arc::new(Output::new(style, Stderr::find(), troubles.clone()));
         let filter = filter::choose(std::env::var("RUST_LOG").ok(), verbosity).unwrap_or_else(|refusal| {
-            let words = format!("RUST_LOG is not understood, and passed over: {}", refusal.error);
+            let words = format!("the supervisor ignores RUST_LOG, which it does not understand: {}", refusal.error);
             troubles.tell("RUST_LOG", refusal.error, words);
             refusal.instead
         });
@@ -122,12 +123,12 @@ impl Sink for Log {
         self.style.lines(record).iter().for_each(|line| log::log!(target: TARGET, level, "{line}"));
         if let Content::Backend(UnixNotice::Suspended {}) = record.content {
             // Who stopped us wants to read it now.
-            self.flush();
+            self.flush(&mut LastWords::begin());
         }
     }
 
-    fn flush(&mut self) {
-        self.output.flush();
+    fn flush(&mut self, last_words: &mut LastWords) {
+        last_words.spend(|left| self.output.flush(left));
     }
 }
 

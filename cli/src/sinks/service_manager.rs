@@ -1,6 +1,7 @@
 //! The service manager above, if there is one that listens: sd_notify(3) upward, by a thread of its own, so that one that
 //! does not read holds nothing up.
 
+use crate::patience::LastWords;
 use crate::report::{Content, Record, Sink, Standing, Troubles};
 use std::ffi::OsStr;
 use std::io;
@@ -15,7 +16,7 @@ use supervisor_core::{Notice, Phase, RunId};
 /// Messages that wait for a manager that does not read just now.
 const MOST_WAITING: usize = 64;
 /// How long the last messages may take.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+const LAST_MESSAGES: Duration = Duration::from_millis(100);
 
 /// A service manager such as systemd.
 pub struct ServiceManager {
@@ -121,8 +122,8 @@ impl Sink for ServiceManager {
         }
     }
 
-    fn flush(&mut self) {
-        self.messages.flush(LAST_WORDS);
+    fn flush(&mut self, last_words: &mut LastWords) {
+        last_words.spend(|left| self.messages.flush(left.min(LAST_MESSAGES)));
     }
 }
 

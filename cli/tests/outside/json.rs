@@ -172,6 +172,17 @@ fn no_file_is_given_twice() {
         end.assert_code(2);
         end.assert_tells(&["is the file of", other]);
     }
+    for (options, other) in [
+        (["--status-file", "alias/heartbeat.txt"], "--heartbeat-file"),
+        (["--metrics-file=alias/x", "--pid-file=x"], "--metrics-file"),
+    ] {
+        let place = Place::new();
+        std::os::unix::fs::symlink(".", place.path("alias")).unwrap();
+        let end = place.run(&options, "echo > started");
+        end.assert_code(2);
+        end.assert_tells(&["is the file of", other]);
+        assert!(!place.path("started").exists());
+    }
 }
 
 #[test]
