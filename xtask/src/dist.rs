@@ -5,7 +5,7 @@ mod packages;
 mod trial;
 
 use crate::man_page;
-use crate::workspace::{self, Linkage, PACKAGE, PROGRAM};
+use crate::workspace::{self, Linkage, PACKAGE, PROGRAM, REPLAY};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::{env, fs, io};
@@ -67,7 +67,8 @@ fn make(options: &Options) -> io::Result<()> {
     let binary = workspace::build_static(dist.linkage)?;
     fs::copy(&binary, dist.folder.join(PROGRAM))?;
     fs::copy(&binary, dist.stage.join(PROGRAM))?;
-    man_page(&dist.stage)?;
+    fs::copy(binary.with_file_name(REPLAY), dist.stage.join(REPLAY))?;
+    man_pages(&dist.stage)?;
     completions::write(&dist.stage.join("completions"))?;
     documents(&dist.stage)?;
     archive(&dist)?;
@@ -84,20 +85,21 @@ fn make(options: &Options) -> io::Result<()> {
     Ok(())
 }
 
-fn man_page(stage: &Path) -> io::Result<()> {
-    fs::write(stage.join(format!("{PROGRAM}.1")), man_page::render()?)
+fn man_pages(stage: &Path) -> io::Result<()> {
+    fs::write(stage.join(format!("{PROGRAM}.1")), man_page::render()?)?;
+    fs::write(stage.join(format!("{REPLAY}.1")), man_page::render_replay()?)
 }
 
-/// What people read; those that are there.
+/// What people read, and where the README's links lead to.
+const DOCUMENTS: [&str; 6] =
+    ["README.md", "README.ru.md", "CHANGELOG.md", "SECURITY.md", "LICENSE-MIT", "LICENSE-APACHE"];
+
 fn documents(stage: &Path) -> io::Result<()> {
-    for name in ["README.md", "README.ru.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
-        match fs::copy(workspace::root().join(name), stage.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Err(_) => println!("{name} is not there, and left out"),
-            Ok(_) => {}
-        }
-    }
-    Ok(())
+    fs::create_dir_all(stage.join("docs"))?;
+    let root = workspace::root();
+    let pages = fs::read_dir(root.join("docs"))?.flatten().map(|page| Path::new("docs").join(page.file_name()));
+    let names = DOCUMENTS.into_iter().map(PathBuf::from).chain(pages);
+    names.into_iter().try_for_each(|name| fs::copy(root.join(&name), stage.join(&name)).map(drop))
 }
 
 /// The same bytes for the same files: sorted, owned by root, of one age.

@@ -36,6 +36,16 @@ pub fn render() -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
+/// That of `supervisor-replay`, which has no more to say than its help.
+///
+/// # Errors
+/// Those of the writer, which has none.
+pub fn render_replay() -> io::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    Man::new(supervisor_cli::replay::parser()).manual("User Commands").render(&mut page)?;
+    Ok(page)
+}
+
 /// What durations and signals look like: the first paragraph below the options in `--help`.
 fn values(parser: &clap::Command) -> String {
     let text = parser.get_after_help().map(ToString::to_string).unwrap_or_default();

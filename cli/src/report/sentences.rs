@@ -12,7 +12,7 @@ use crate::exit_code;
 use crate::options::Settings;
 use log::Level;
 use std::time::Duration;
-use supervisor_backend_unix::Signal;
+use supervisor_backend_unix::{Notifications, Signal};
 use supervisor_core::{
     DelayCause, End, Ending, Evidence, ExitStatus, KillCause, Limit, Notice, OnHang, Outcome, Policy, RunId,
     StartFailure, StartFailureKind, Watchdog,
@@ -26,6 +26,7 @@ pub struct Sentences {
     heartbeat_file: Option<String>,
     /// Whether a probe runs beside the command.
     has_probe: bool,
+    notifications: Notifications,
     policy: Policy,
     stop_signal: Signal,
     hang_signal: Signal,
@@ -41,6 +42,7 @@ impl Sentences {
             arguments: command.arguments.iter().map(text).collect(),
             heartbeat_file: heartbeat_file.map(|path| Escaped(&path.display().to_string()).to_string()),
             has_probe: settings.backend.probe.is_some(),
+            notifications: settings.backend.notifications,
             policy: settings.policy.clone(),
             stop_signal: settings.backend.stop_signal,
             hang_signal: settings.backend.hang_signal,
@@ -80,7 +82,10 @@ impl Sentences {
             }
             Notice::Heartbeat { run, pid, first: true, ago } => {
                 let ago = Seconds(ago);
-                (Level::Info, format!("{run}: heartbeat of pid {pid} seen for the first time, the last one {ago} ago"))
+                (
+                    Level::Info,
+                    format!("{run}: heartbeat of pid {pid} seen for the first time; the latest one came {ago} ago"),
+                )
             }
             Notice::Heartbeat { run, first: false, ago, .. } => {
                 (Level::Debug, format!("{run}: last heartbeat {} ago", Seconds(ago)))
@@ -135,7 +140,8 @@ impl Sentences {
             }
             Notice::Surviving { run, since } => {
                 let since = Seconds(since);
-                (Level::Warn, format!("{run}: something survives SIGKILL since {since}; waiting for its end"))
+                let words = "got SIGKILL, and has not ended yet: it waits in the kernel, perhaps for a disk";
+                (Level::Warn, format!("{run}: something of it {words}; the supervisor has waited {since} for its end"))
             }
             Notice::BackingOff { restart, limit, delay } => {
                 let limit = match limit {

@@ -9,7 +9,8 @@ use crate::report::run::KnownRun;
 use log::Level;
 use std::path::Path;
 use supervisor_backend_unix::{
-    Disregard, HeartbeatFound, ProbeOutcome, ProcessSnapshot, Rest, Signal, Target, UnixNotice,
+    Disregard, HeartbeatFound, Hindrance, Notifications, ProbeOutcome, ProcessSnapshot, Rest, Signal, Target,
+    UnixNotice,
 };
 use supervisor_core::Watchdog;
 
@@ -54,16 +55,19 @@ impl Sentences {
                 let words = "was killed; the supervisor kills what it kept";
                 (Level::Warn, format!("{run}: its keeper, pid {keeper}, {words}"))
             }
-            UnixNotice::TerminalLent { group } => {
-                (Level::Info, format!("the terminal is lent to process group {group}, until pid {group} ends"))
+            UnixNotice::TerminalLent { group } => (
+                Level::Info,
+                format!("the supervisor lent the terminal to process group {group}, until pid {group} ends"),
+            ),
+            UnixNotice::Suspended {} => {
+                (Level::Info, "the supervisor and the command are stopped from the terminal".to_owned())
             }
-            UnixNotice::Suspended {} => (Level::Info, "stopped from the terminal, the command too".to_owned()),
-            UnixNotice::Resumed {} => (Level::Info, "goes on, the command too".to_owned()),
+            UnixNotice::Resumed {} => (Level::Info, "the supervisor and the command go on".to_owned()),
             UnixNotice::Autopsy { processes, rest, frozen } => {
                 (Level::Warn, autopsy(processes, rest.as_ref(), *frozen))
             }
-            UnixNotice::HeartbeatMissing { file, found } => {
-                (Level::Warn, format!("{run}: {}", self.missing(file, found)))
+            UnixNotice::HeartbeatMissing { file, found, hindrance } => {
+                (Level::Warn, format!("{run}: {}", self.missing(file, found, *hindrance)))
             }
             UnixNotice::HeartbeatLate { interval } => {
                 (Level::Warn, format!("{run}: {}", self.late(Seconds(*interval))))
@@ -80,13 +84,20 @@ impl Sentences {
         }
     }
 
-    fn missing(&self, file: &Path, found: &HeartbeatFound) -> String {
-        let found = found_instead(file, found);
+    fn missing(&self, file: &Path, found: &HeartbeatFound, hindrance: Option<Hindrance>) -> String {
+        let hindrance = hindrance.map(|hindrance| hinders(found, hindrance)).unwrap_or_default();
+        let found = found_instead(file, found) + &hindrance;
         if self.has_probe {
             return format!("no heartbeat came: no probe succeeded, and {found}; find out why the probe fails");
         }
-        let remedy = "have the command touch the file that HEARTBEAT_FILE names, name the one that it touches with \
-                      --heartbeat-file, or turn hang detection off with --no-heartbeat";
+        let message = match self.notifications {
+            Notifications::Taken => ", or send WATCHDOG=1 to NOTIFY_SOCKET",
+            Notifications::Refused => "",
+        };
+        let remedy = format!(
+            "have the command touch the file that HEARTBEAT_FILE names{message}, name the one that it touches with \
+             --heartbeat-file, or turn hang detection off with --no-heartbeat"
+        );
         format!("no heartbeat came: {found}; {remedy}")
     }
 
@@ -114,7 +125,9 @@ fn left_behind(processes: &[supervisor_backend_unix::Named]) -> String {
         processes => format!(" ({})", Names(processes)),
     };
     let words = "the command exited with code 0 and left processes behind";
-    format!("{words}{names}, which are ended: if it puts itself into the background, have it run in the foreground")
+    format!(
+        "{words}{names}, which the supervisor ends: if it puts itself into the background, have it run in the foreground"
+    )
 }
 
 /// A line for each process.
@@ -134,6 +147,17 @@ fn found_instead(file: &Path, found: &HeartbeatFound) -> String {
         HeartbeatFound::NoFile => format!("there is no heartbeat file {file}"),
         HeartbeatFound::OldFile => format!("the heartbeat file {file} is older than this run"),
         HeartbeatFound::Unreadable { error } => format!("the heartbeat file {file} cannot be looked at: {error}"),
+    }
+}
+
+fn hinders(found: &HeartbeatFound, hindrance: Hindrance) -> String {
+    let place = match found {
+        HeartbeatFound::OldFile => "it",
+        HeartbeatFound::NoFolder | HeartbeatFound::NoFile | HeartbeatFound::Unreadable { .. } => "to its folder",
+    };
+    match hindrance {
+        Hindrance::ReadOnly {} => ", on a read-only file system".to_owned(),
+        Hindrance::Denied { user } => format!(", and the user of the command, {user}, may not write {place}"),
     }
 }
 

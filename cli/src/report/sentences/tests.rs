@@ -87,7 +87,7 @@ fn the_policy_is_told_in_plain_words() {
 #[test]
 fn a_missing_heartbeat_has_a_remedy_and_with_a_probe_another() {
     let found = supervisor_backend_unix::HeartbeatFound::NoFile;
-    let notice = supervisor_backend_unix::UnixNotice::HeartbeatMissing { file: "/x".into(), found };
+    let notice = supervisor_backend_unix::UnixNotice::HeartbeatMissing { file: "/x".into(), found, hindrance: None };
     let words = |options: &[&str]| {
         Sentences::new(&settings(options)).backend(&notice, &KnownRun::default(), &Standing::FIRST).1
     };

@@ -41,7 +41,7 @@ impl Sentences {
                 let words = "NOTIFY_SOCKET is an abstract name, which not all libraries know";
                 format!("--notify: no folder can be made for the socket, so that {words}: {error}")
             }
-            Trouble::MessageRefused { error } => format!("--notify: a message is passed over: {error}"),
+            Trouble::MessageRefused { error } => format!("--notify: the supervisor ignored a message: {error}"),
             Trouble::HookFailed { error } => format!("--on-event: {error}"),
         }
     }
