@@ -222,7 +222,9 @@ mod tests {
         }
         assert!(!restart("sometimes".into()).unwrap_err().contains("did you mean"));
         // What would be refused is not offered.
-        for message in [signal_to_command("CNT".into()).unwrap_err(), signal_to_supervisor("KIL".into()).unwrap_err()] {
+        for message in
+            [signal_to_command("CONTT".into()).unwrap_err(), signal_to_supervisor("KILLL".into()).unwrap_err()]
+        {
             assert!(!message.contains("did you mean") && !message.contains("STOP"), "{message}");
         }
     }

@@ -231,7 +231,7 @@ mod tests {
         file.versions.put(text("1"));
         (10..15).for_each(|second| file.complain_of_stall(at(second)));
         let words: Vec<_> = told.try_iter().map(|record| record.words).collect();
-        assert_eq!(words, ["--status-file: x: cannot be written: its file system does not answer for 1 s"]);
+        assert_eq!(words, ["x: cannot be written: its file system does not answer for 1 s"]);
         go.send(()).unwrap();
         file.versions.flush(Duration::from_secs(60));
         file.complain_of_stall(at(20));

@@ -36,10 +36,12 @@ fn a_told_heartbeat_keeps_it_alive_without_a_file() {
 #[test]
 fn its_silence_is_a_hang() {
     let place = Place::new();
-    let script = "last = time.time(); tell('WATCHDOG=1'); open('last', 'w').write(f'{last}\\n')\n\
-                  import signal; signal.signal(signal.SIGTERM, lambda *_: (open('asked', 'w').write(f'{time.time()}\\n'), sys.exit(0)))\n\
+    // However long the interpreter takes to start, and to prepare for the signal.
+    let script = "import signal; signal.signal(signal.SIGTERM, lambda *_: (open('asked', 'w').write(f'{time.time()}\\n'), sys.exit(0)))\n\
+                  last = time.time(); open('last', 'w').write(f'{last}\\n'); tell('READY=1\\nWATCHDOG=1')\n\
                   idle()";
-    let end = start(&place, &["--timeout", "0.7", "--max-restarts", "0"], script).end();
+    let options = ["--timeout", "0.7", "--initial-check-delay", "1000", "--max-restarts", "0"];
+    let end = start(&place, &options, script).end();
     end.assert_code(124);
     let silence = place.numbers("asked")[0] - place.numbers("last")[0];
     assert!(silence >= 0.69, "{silence}");

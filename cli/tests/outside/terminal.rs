@@ -197,7 +197,7 @@ fn ctrl_z_stops_both_and_fg_continues_both() {
     terminal.shows("stopped from the terminal");
     wait_until("the command is stopped", || state(command) == Some('T'));
     terminal.types("fg\r");
-    terminal.shows("goes on");
+    terminal.shows("the supervisor and the command go on");
     wait_until("the command goes on", || state(command).is_some_and(|state| state != 'T'));
     terminal.types(CTRL_C);
     terminal.shows("stopping");
@@ -216,7 +216,7 @@ fn ctrl_z_works_while_the_command_has_the_terminal() {
     terminal.types("echo $((40 + 2))nd\r");
     terminal.shows("42nd\r\n");
     terminal.types("fg\r");
-    terminal.shows("goes on");
+    terminal.shows("the supervisor and the command go on");
     terminal.types("hello\r");
     terminal.shows("<hello>\r\n");
     terminal.types(CTRL_C);
@@ -335,7 +335,7 @@ fn a_pause_is_no_hang() {
     let paused = Instant::now();
     wait_until("more than a timeout is over", || paused.elapsed().as_secs_f64() > 2.5);
     terminal.types("fg\r");
-    terminal.shows("goes on");
+    terminal.shows("the supervisor and the command go on");
     let resumed = Instant::now();
     wait_until("two timeouts are over", || resumed.elapsed().as_secs_f64() > 2.0);
     terminal.types(CTRL_C);
