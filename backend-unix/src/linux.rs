@@ -2,10 +2,10 @@
 
 use nix::libc;
 use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, setrlimit};
 use std::ffi::CStr;
-use std::io::Read;
 use std::os::fd::RawFd;
 use std::{fs, io};
 
@@ -178,7 +178,12 @@ pub(crate) fn with_room<T>(open: impl Fn() -> io::Result<T>) -> io::Result<T> {
 
 /// A file of `/proc`, which says that it is empty and gives all in one piece to a reader with enough room.
 pub(crate) fn read_proc(path: &str) -> io::Result<String> {
-    let mut bytes = Vec::with_capacity(4096);
-    with_room(|| fs::File::open(path))?.read_to_end(&mut bytes)?;
+    const ROOM: usize = 4096;
+    // The standard library would ask for size and place of the file first.
+    let file = with_room(|| Ok(open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?))?;
+    let mut bytes = Vec::with_capacity(ROOM);
+    while rustix::io::retry_on_intr(|| rustix::io::read(&file, rustix::buffer::spare_capacity(&mut bytes)))? > 0 {
+        bytes.reserve(ROOM);
+    }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
