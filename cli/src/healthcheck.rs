@@ -42,28 +42,28 @@ pub fn check(file: &Path) -> Result<String, String> {
     match (state, pid) {
         // One that was asked to leave may have much to finish, and is well meanwhile.
         (State::Running | State::Restarting | State::Stopping, Some(pid)) => {
-            Ok(format!("healthy: {name}: run {run}, pid {pid}, is {} since {since}", words(state)))
+            Ok(format!("healthy: {name}: run {run}, pid {pid}, {} since {since}", words(state)))
         }
         (State::Running | State::Restarting | State::Stopping, None)
         | (State::Starting | State::Hung | State::Clearing | State::BackingOff, _)
         | (State::Finished | State::Stopped | State::GaveUp, _) => {
-            Err(format!("unhealthy: {name}: run {run} is {} since {since}", words(state)))
+            Err(format!("unhealthy: {name}: run {run} {} since {since}", words(state)))
         }
     }
 }
 
 fn words(state: State) -> &'static str {
     match state {
-        State::Starting => "starting",
-        State::Running => "running",
-        State::Hung => "hung",
-        State::Restarting => "to be started again",
-        State::Stopping => "stopping",
-        State::Clearing => "over, and its leftovers are ended",
-        State::BackingOff => "over, and the next one waits",
-        State::Finished => "finished",
-        State::Stopped => "stopped",
-        State::GaveUp => "the last one",
+        State::Starting => "is starting",
+        State::Running => "is running",
+        State::Hung => "is hung",
+        State::Restarting => "is to be started again",
+        State::Stopping => "is stopping",
+        State::Clearing => "is over, and its leftovers are ended",
+        State::BackingOff => "is over; the next start is awaited",
+        State::Finished => "is finished",
+        State::Stopped => "is stopped",
+        State::GaveUp => "is the last one",
     }
 }
 

@@ -245,6 +245,9 @@ fn healthcheck(arguments: &[OsString]) -> Option<Result<PathBuf, Refusal>> {
     match arguments {
         [_, option, file] if is_option(option) => Some(Ok(file.into())),
         [_, option] if value(option).is_some() => value(option).map(Ok),
+        [_, option] if is_option(option) => {
+            Some(Err(usage(format!("a status file is missing: supervisor {OPTION} <STATUS_FILE>"))))
+        }
         [_, option, ..] if is_option(option) || value(option).is_some() => Some(Err(alone())),
         _ => None,
     }

@@ -10,7 +10,7 @@ mod program;
 mod story;
 mod words;
 
-pub use program::{main, parser};
+pub use program::{EXAMPLES, EXIT_CODES, main, parser};
 pub use story::{Decision, Kind};
 
 use entry::Reading;
@@ -70,7 +70,7 @@ impl Log {
         log.lives.iter_mut().for_each(|life| life.playback.end());
         match (log.lives.is_empty(), log.damaged) {
             (false, _) => Ok(log),
-            (true, 0) => Err("no line of a supervisor is in it: write the log with --log-format json".to_owned()),
+            (true, 0) => Err("it holds no JSON line of a supervisor: write the log with --log-format json".to_owned()),
             (true, _) => Err("no line of a supervisor in it can be read: the file is damaged, \
                               or another version of the supervisor has written it"
                 .to_owned()),

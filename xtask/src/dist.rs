@@ -70,7 +70,7 @@ fn make(options: &Options) -> io::Result<()> {
     fs::copy(binary.with_file_name(REPLAY), dist.stage.join(REPLAY))?;
     man_pages(&dist.stage)?;
     completions::write(&dist.stage.join("completions"))?;
-    documents(&dist.stage)?;
+    stage_documents(&dist.stage)?;
     archive(&dist)?;
     packages::deb(&dist)?;
     packages::rpm(&dist)?;
@@ -90,16 +90,30 @@ fn man_pages(stage: &Path) -> io::Result<()> {
     fs::write(stage.join(format!("{REPLAY}.1")), man_page::render_replay()?)
 }
 
-/// What people read, and where the README's links lead to.
-const DOCUMENTS: [&str; 6] =
-    ["README.md", "README.ru.md", "CHANGELOG.md", "SECURITY.md", "LICENSE-MIT", "LICENSE-APACHE"];
+/// What people read, with all that its links lead to, in the order of their paths.
+///
+/// # Errors
+/// Those of git.
+fn documents() -> io::Result<Vec<PathBuf>> {
+    const READ: [&str; 7] = [
+        ":(glob)*.md",
+        ":(glob)LICENSE-*",
+        "docs",
+        "packaging",
+        "cli/EVENTS.md",
+        "core/README.md",
+        ":!packaging/tests",
+    ];
+    let names = workspace::output(workspace::command("git").args(["ls-files", "--"]).args(READ))?;
+    Ok(names.lines().map(PathBuf::from).collect())
+}
 
-fn documents(stage: &Path) -> io::Result<()> {
-    fs::create_dir_all(stage.join("docs"))?;
-    let root = workspace::root();
-    let pages = fs::read_dir(root.join("docs"))?.flatten().map(|page| Path::new("docs").join(page.file_name()));
-    let names = DOCUMENTS.into_iter().map(PathBuf::from).chain(pages);
-    names.into_iter().try_for_each(|name| fs::copy(root.join(&name), stage.join(&name)).map(drop))
+fn stage_documents(stage: &Path) -> io::Result<()> {
+    documents()?.into_iter().try_for_each(|name| {
+        let to = stage.join(&name);
+        to.parent().map_or(Ok(()), fs::create_dir_all)?;
+        fs::copy(workspace::root().join(&name), to).map(drop)
+    })
 }
 
 /// The same bytes for the same files: sorted, owned by root, of one age.

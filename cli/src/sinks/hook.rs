@@ -19,7 +19,7 @@ impl Hook {
 impl Sink for Hook {
     fn record(&mut self, record: &Record, _standing: &Standing) {
         if is_for_hooks(record) {
-            self.queue.push(record.content.name(), record.json().to_owned(), weight(&record.content));
+            self.queue.push(record.content.name(), format!("{}\n", record.json()), weight(&record.content));
         }
     }
 

@@ -180,7 +180,9 @@ fn writer(file: OwnFile, on_error: impl Fn(&io::Error) + Send + 'static) -> Work
 fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "its folder is not there".to_owned(),
-        io::ErrorKind::PermissionDenied => "its folder cannot be written to".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            format!("user {} may not write to its folder", rustix::process::geteuid().as_raw())
+        }
         io::ErrorKind::TimedOut => "its file system does not answer".to_owned(),
         io::ErrorKind::Other => error.to_string(),
         kind => kind.to_string(),

@@ -85,6 +85,7 @@ impl Sentences {
     }
 
     fn missing(&self, file: &Path, found: &HeartbeatFound, hindrance: Option<Hindrance>) -> String {
+        let first = first_remedy(found, hindrance);
         let hindrance = hindrance.map(|hindrance| hinders(found, hindrance)).unwrap_or_default();
         let found = found_instead(file, found) + &hindrance;
         if self.has_probe {
@@ -95,7 +96,7 @@ impl Sentences {
             Notifications::Refused => "",
         };
         let remedy = format!(
-            "have the command touch the file that HEARTBEAT_FILE names{message}, name the one that it touches with \
+            "{first}have the command touch the file that HEARTBEAT_FILE names{message}, name the one that it touches with \
              --heartbeat-file, or turn hang detection off with --no-heartbeat"
         );
         format!("no heartbeat came: {found}; {remedy}")
@@ -145,8 +146,20 @@ fn found_instead(file: &Path, found: &HeartbeatFound) -> String {
     match found {
         HeartbeatFound::NoFolder => format!("the folder of the heartbeat file {file} is not there"),
         HeartbeatFound::NoFile => format!("there is no heartbeat file {file}"),
-        HeartbeatFound::OldFile => format!("the heartbeat file {file} is older than this run"),
+        HeartbeatFound::OldFile => {
+            format!("the heartbeat file {file} is older than this run: nothing has touched it since the start")
+        }
         HeartbeatFound::Unreadable { error } => format!("the heartbeat file {file} cannot be looked at: {error}"),
+    }
+}
+
+/// What to do about the cause that was seen, before what helps in general.
+fn first_remedy(found: &HeartbeatFound, hindrance: Option<Hindrance>) -> &'static str {
+    match (found, hindrance) {
+        (HeartbeatFound::NoFolder, _) => "make that folder; or ",
+        (_, Some(Hindrance::ReadOnly {})) => "name a file on another file system with --heartbeat-file; or ",
+        (_, Some(Hindrance::Denied { .. })) => "let that user write there; or ",
+        (HeartbeatFound::NoFile | HeartbeatFound::OldFile | HeartbeatFound::Unreadable { .. }, None) => "",
     }
 }
 
@@ -166,7 +179,7 @@ fn probe_failed(outcome: &ProbeOutcome, last_words: &str) -> String {
         ProbeOutcome::Code(code) => format!("exited with code {code}"),
         ProbeOutcome::Signal(signal) => format!("was killed by {}", SignalNumber((*signal).into())),
         ProbeOutcome::TimedOut => "took longer than the timeout, and was killed".to_owned(),
-        ProbeOutcome::Unfinished => "has not ended yet".to_owned(),
+        ProbeOutcome::Unfinished => "was still running when the command was found to hang".to_owned(),
         ProbeOutcome::NotStarted(reason) => format!("could not be started: {}", Escaped(reason)),
     };
     let said = if last_words.is_empty() { String::new() } else { format!(", and said: {}", Escaped(last_words)) };

@@ -24,6 +24,8 @@ pub fn remedy(program: &str, arguments: &[String]) -> String {
     } else if first != program {
         let words = "it is a whole command line in one word: leave out the quotes around it, as in supervisor --";
         format!("{words} {}", Escaped(&line))
+    } else if program.starts_with("--") {
+        "it looks like an option: options of supervisor stand before the command, and before --".to_owned()
     } else if program.is_empty() {
         "the command is an empty word: a variable in its place may not be set".to_owned()
     } else if program.contains('/') {
@@ -60,7 +62,7 @@ mod tests {
 
     #[test]
     fn the_likeliest_remedy_is_named() {
-        let table: [(&[&str], &str); 15] = [
+        let table: [(&[&str], &str); 16] = [
             (&["sleep 10"], "leave out the quotes around it, as in supervisor -- sleep 10"),
             (&["FOO=1", "server"], "env FOO=1 server"),
             (&["FOO=1 server"], "env FOO=1 server"),
@@ -72,6 +74,7 @@ mod tests {
             (&["cd", "my folder"], "sh -c \"cd 'my folder'\""),
             (&["FOO=1", "server", "two words", ""], "env FOO=1 server 'two words' ''"),
             (&["sleep 10", "&&", "true"], "supervisor -- sleep 10 && true"),
+            (&["--timeout", "60"], "options of supervisor stand before the command"),
             (&["/opt/server"], "no such file, or the interpreter"),
             (&["serverr"], "none of the folders of PATH"),
             (&["a/b=c"], "no such file"),

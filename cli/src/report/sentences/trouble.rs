@@ -17,6 +17,9 @@ impl Sentences {
                 let waited = Seconds(*waited);
                 format!("the file system of {file} does not answer for {waited}; until it does, no hang is found")
             }
+            Trouble::HeartbeatUnreadable { error } if error.kind() == std::io::ErrorKind::NotFound => {
+                format!("the folder of the heartbeat file {file} is not there; until it is, no heartbeat can be seen")
+            }
             Trouble::HeartbeatUnreadable { error } => {
                 format!("cannot look at the heartbeat file {file}, which counts as silence: {error}")
             }
