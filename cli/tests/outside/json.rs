@@ -298,7 +298,7 @@ fn a_status_file_that_can_no_longer_be_written_ends_nothing() {
 #[test]
 fn a_hook_reads_every_event_in_order() {
     let place = Place::new();
-    let hook = place.script("hook", "echo $SUPERVISOR_EVENT >> names; cat >> records; echo >> records");
+    let hook = place.script("hook", "echo $SUPERVISOR_EVENT >> names; cat >> records");
     let options = ["--on-event", hook.to_str().unwrap(), "--max-restarts", "1", "--backoff-factor", "0.1"];
     let end = place.run(&options, "exit 3");
     end.assert_code(3);
