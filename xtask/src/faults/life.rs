@@ -70,7 +70,7 @@ pub const LIVES: [Life; 15] = [
     // It ignores what would end it, so that it is killed; the second run has the supervisor stopped.
     Life {
         name: "hang",
-        options: "--timeout 0.3 --hang-signal USR1 --hang-grace-period 0.1 --grace-period 0.2 --backoff-factor 0.02 \
+        options: "--timeout 0.5 --hang-signal USR1 --hang-grace-period 0.1 --grace-period 0.4 --backoff-factor 0.02 \
                   --max-restarts 3",
         command: Command::Script(
             "echo >\"$HEARTBEAT_FILE\"; if [ $run = 1 ]; then trap '' USR1 TERM; exec sleep 1000; fi; \
