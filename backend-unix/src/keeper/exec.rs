@@ -109,15 +109,19 @@ pub(crate) struct Launch<'a> {
 impl Launch<'_> {
     /// In the child of `parent`: leads a process group of its own, dies with its parent, and executes; `tell` is called
     /// just before. Returns only if something failed. Makes nothing but system calls.
-    pub fn execute(&mut self, parent: Pid, role: &Role<'_>, signals: &Signals, tell: impl FnOnce()) -> Errno {
+    pub fn execute(
+        &mut self,
+        parent: Pid,
+        role: &Role<'_>,
+        signals: &Signals,
+        tell: impl FnOnce() -> Result<(), Errno>,
+    ) -> Errno {
         self.listen_pid.set(getpid());
         let prepared = setpgid(None, None)
             .and_then(|()| role.prepare_descriptors())
             .and_then(|()| linux::die_with_parent(parent))
-            .and_then(|()| {
-                tell();
-                signals.restore().map_err(|error| Errno::from_raw_os_error(error as i32))
-            });
+            .and_then(|()| tell())
+            .and_then(|()| signals.restore().map_err(|error| Errno::from_raw_os_error(error as i32)));
         match prepared {
             Ok(()) => self.try_paths(),
             Err(error) => error,

@@ -47,7 +47,7 @@ pub(super) fn keep(birth: Birth<'_>) -> ! {
             Keeper { machine, main, parent, descriptors, remains, unsaid: Unsaid::Nothing }.run()
         }
         Err(error) => {
-            tell(line.as_fd(), Report::Failed { os_error: error.raw_os_error() });
+            let _ = tell(line.as_fd(), Report::Failed { os_error: error.raw_os_error() });
             linux::exit(0)
         }
     }
@@ -63,7 +63,7 @@ pub(super) fn keep_keeper(birth: Birth<'_>) -> ! {
         Ok(ForkResult::Child) => keep(birth),
         Ok(ForkResult::Parent { child }) => child.as_raw(),
         Err(error) => {
-            tell(birth.line.as_fd(), Report::Failed { os_error: error as i32 });
+            let _ = tell(birth.line.as_fd(), Report::Failed { os_error: error as i32 });
             linux::exit(0)
         }
     };
@@ -276,7 +276,9 @@ impl Keeper<'_> {
     fn take(&mut self, input: Input) {
         for output in self.machine.handle(input).into_iter().flatten() {
             match output {
-                Output::Tell(report) => tell(self.descriptors.line, report),
+                // Who does not hear of its command cannot supervise it.
+                Output::Tell(report) if tell(self.descriptors.line, report).is_err() => self.take(Input::LineEnded),
+                Output::Tell(_) => {}
                 Output::SignalMain { main, signal } => send_signal(main, signal, Signal::send),
                 Output::SignalGroup { main, signal } => {
                     send_signal(main, signal, Signal::send_to_group);
@@ -323,13 +325,13 @@ fn send_signal(pid: i32, number: i32, send: impl Fn(Signal, i32) -> Result<(), E
 }
 
 /// Waits while the supervisor does not run to hear of it, or the kernel lacks memory; fails when it never will.
-fn tell(line: BorrowedFd<'_>, report: Report) {
+fn tell(line: BorrowedFd<'_>, report: Report) -> Result<(), Errno> {
     use nix::errno::Errno::{EINTR, ENOBUFS, ENOMEM};
     loop {
         match send(line.as_raw_fd(), &report.to_bytes(), MsgFlags::MSG_NOSIGNAL) {
             Err(EINTR) => {}
             Err(ENOBUFS | ENOMEM) => drop(poll(&mut [], Some(&PAUSE))),
-            Ok(_) | Err(_) => return,
+            result => return result.map(drop).map_err(|error| Errno::from_raw_os_error(error as i32)),
         }
     }
 }
