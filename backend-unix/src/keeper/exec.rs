@@ -149,12 +149,13 @@ impl Role<'_> {
     fn prepare_descriptors(&self) -> Result<(), Errno> {
         let Role::Helper { input, output } = self else { return Ok(()) };
         linux::close_from(3, Closing::AtExec);
-        let mut result = linux::duplicate(input.as_raw_fd(), 0);
+        linux::duplicate(input.as_raw_fd(), 0)?;
         if let Output::Into(output) = output {
             let output = output.as_raw_fd();
-            result = result.and_then(|()| linux::duplicate(output, 1)).and_then(|()| linux::duplicate(output, 2));
+            linux::duplicate(output, 1)?;
+            linux::duplicate(output, 2)?;
         }
-        result
+        Ok(())
     }
 }
 

@@ -68,10 +68,13 @@ pub(super) fn keep_keeper(birth: Birth<'_>) -> ! {
         }
     };
     linux::set_name_and_title(c"keeper", keeper);
-    let _ = linux::duplicate(linux::duplicate_above_streams(birth.signals.inbox().as_raw_fd()), 0);
-    linux::close_from(1, Closing::Now);
+    let inbox = linux::duplicate_above_streams(birth.signals.inbox().as_raw_fd());
+    let inbox = linux::duplicate(inbox, 0).unwrap_or(inbox);
+    if inbox == 0 {
+        linux::close_from(1, Closing::Now);
+    }
     // SAFETY: it is open for as long as this process lives.
-    let inbox = unsafe { BorrowedFd::borrow_raw(0) };
+    let inbox = unsafe { BorrowedFd::borrow_raw(inbox) };
     loop {
         let _ = poll(&mut [PollFd::new(&inbox, PollFlags::IN)], None);
         signals::drain(inbox);
@@ -160,17 +163,18 @@ struct Descriptors {
 
 impl Descriptors {
     /// Moves them to the first three places and closes all others: no process may wait for the end of one that the
-    /// keeper does not use.
+    /// keeper does not use. One that cannot be moved is used where it is, and then all stay open.
     fn settle(line: OwnedFd, inbox: BorrowedFd<'_>, exec_result: OwnedFd) -> Descriptors {
         // Above the places, should one of them be in another's.
         let [line, inbox, exec_result] =
             [line.into_raw_fd(), inbox.as_raw_fd(), exec_result.into_raw_fd()].map(linux::duplicate_above_streams);
-        for (from, to) in [(line, 0), (inbox, 1), (exec_result, 2)] {
-            let _ = linux::duplicate(from, to);
+        let places =
+            [(line, 0), (inbox, 1), (exec_result, 2)].map(|(from, to)| linux::duplicate(from, to).unwrap_or(from));
+        if places == [0, 1, 2] {
+            linux::close_from(3, Closing::Now);
         }
-        linux::close_from(3, Closing::Now);
         // SAFETY: these three are open for as long as this process lives.
-        let [line, inbox, exec_result] = [0, 1, 2].map(|place| unsafe { BorrowedFd::borrow_raw(place) });
+        let [line, inbox, exec_result] = places.map(|place| unsafe { BorrowedFd::borrow_raw(place) });
         Descriptors { line, inbox, exec_result }
     }
 }
