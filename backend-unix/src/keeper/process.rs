@@ -23,6 +23,9 @@ const LONG_PAUSE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// So many times with the short pause: about ten seconds.
 const QUICK_PASSES: u32 = 2000;
 
+/// After so long children are looked for again that could not be.
+const RETRY: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
 /// All that a keeper is born with.
 pub(super) struct Birth<'a> {
     pub line: OwnedFd,
@@ -44,7 +47,7 @@ pub(super) fn keep(birth: Birth<'_>) -> ! {
             linux::set_name_and_title(c"keeper", main);
             let descriptors = Descriptors::settle(line, signals.inbox(), exec_result);
             let machine = KeeperMachine::new(policy, main);
-            Keeper { machine, main, parent, descriptors, remains, unsaid: Unsaid::Nothing }.run()
+            Keeper { machine, main, parent, descriptors, remains, unsaid: Unsaid::Nothing, sight: Sight::Clear }.run()
         }
         Err(error) => {
             let _ = tell(line.as_fd(), Report::Failed { os_error: error.raw_os_error() });
@@ -75,10 +78,11 @@ pub(super) fn keep_keeper(birth: Birth<'_>) -> ! {
     }
     // SAFETY: it is open for as long as this process lives.
     let inbox = unsafe { BorrowedFd::borrow_raw(inbox) };
+    let mut sight = Sight::Clear;
     loop {
-        let _ = poll(&mut [PollFd::new(&inbox, PollFlags::IN)], None);
+        let _ = poll(&mut [PollFd::new(&inbox, PollFlags::IN)], sight.pause());
         signals::drain(inbox);
-        loop {
+        sight = loop {
             match next_change() {
                 Found::Ended { pid, status } if pid == keeper && status.is_success() => linux::exit(0),
                 Found::Ended { pid, .. } if pid == keeper => {
@@ -87,9 +91,10 @@ pub(super) fn keep_keeper(birth: Birth<'_>) -> ! {
                 }
                 Found::Stopped { pid, .. } if pid == keeper => drop(Signal::CONT.send(pid)),
                 Found::Ended { .. } | Found::Stopped { .. } | Found::Continued { .. } => {}
-                Found::Nothing | Found::NoChildren => break,
+                Found::Nothing | Found::NoChildren => break Sight::Clear,
+                Found::Unknown => break Sight::Lost,
             }
-        }
+        };
     }
 }
 
@@ -110,7 +115,7 @@ fn kill_children(inbox: BorrowedFd<'_>) {
         loop {
             match next_change() {
                 Found::NoChildren => return,
-                Found::Nothing => break,
+                Found::Nothing | Found::Unknown => break,
                 Found::Ended { .. } | Found::Stopped { .. } | Found::Continued { .. } => {}
             }
         }
@@ -186,6 +191,25 @@ struct Keeper<'a> {
     descriptors: Descriptors,
     remains: &'a Remains,
     unsaid: Unsaid,
+    sight: Sight,
+}
+
+/// Whether all is known that the kernel has signalled of the children.
+#[derive(Clone, Copy)]
+enum Sight {
+    Clear,
+    /// They could not be looked for. No signal comes again for what is not known.
+    Lost,
+}
+
+impl Sight {
+    /// How long to sleep.
+    fn pause(&self) -> Option<&'static Timespec> {
+        match self {
+            Sight::Clear => None,
+            Sight::Lost => Some(&RETRY),
+        }
+    }
 }
 
 /// Whether the main process was stopped or went on while the line was full: the latest is told as soon as there is room.
@@ -220,7 +244,7 @@ impl Keeper<'_> {
             descriptors[0] = PollFd::new(line, PollFlags::IN | PollFlags::OUT);
         }
         let count = if self.machine.is_starting() { 3 } else { 2 };
-        let _ = poll(&mut descriptors[..count], None);
+        let _ = poll(&mut descriptors[..count], self.sight.pause());
     }
 
     fn read_exec_result(&mut self) {
@@ -251,6 +275,7 @@ impl Keeper<'_> {
     }
 
     fn reap(&mut self) {
+        self.sight = Sight::Clear;
         let mut main_end: Option<ExitStatus> = None;
         let leftovers = loop {
             match next_change() {
@@ -263,7 +288,12 @@ impl Keeper<'_> {
                 Found::Stopped { pid, signal } => self.tell_if_heard(Report::Stopped { pid, signal }),
                 Found::Continued { pid } => self.tell_if_heard(Report::Continued { pid }),
                 Found::Nothing => break Leftovers::Some,
-                Found::NoChildren => break Leftovers::None,
+                Found::NoChildren if self.main == 0 => break Leftovers::None,
+                // That there are none is not so while the main process is to be reaped.
+                Found::NoChildren | Found::Unknown => {
+                    self.sight = Sight::Lost;
+                    break Leftovers::Some;
+                }
             }
         };
         match (main_end, leftovers) {
