@@ -268,7 +268,7 @@ impl Keeper<'_> {
                         self.take(Input::Ordered { recipient, signal: signal.number() });
                     }
                 }
-                Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => return,
+                Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR | nix::errno::Errno::ENOMEM) => return,
                 Ok(_) | Err(_) => return self.take(Input::LineEnded),
             }
         }

@@ -142,7 +142,7 @@ pub fn accepted(fault: &Fault, played: &Played, complaint: &Complaint) -> Option
         (_, Role::Supervisor | Role::Thread, "mmap" | "mremap", _) if is_abort => {
             Some("the allocator of Rust aborts where there is no memory; the keeper ends the command")
         }
-        (_, _, "fcntl", Errno::EBADF) if is_abort => Some(
+        (_, _, "fcntl", Errno::EBADF) if is_abort || is_left => Some(
             "a debug build asks of each descriptor whether it is open before it closes it, and aborts if it is not",
         ),
         (_, _, "close", _) if is_of_the_end => Some(
