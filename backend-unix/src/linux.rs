@@ -39,10 +39,11 @@ pub(crate) fn last_error() -> Errno {
     Errno::from_raw_os_error(nix::errno::Errno::last_raw())
 }
 
-/// Makes `to` another name of the descriptor `from`: dup2(2). In a new child only: it does not ask whose `to` is.
-pub(crate) fn duplicate(from: RawFd, to: RawFd) -> Result<(), Errno> {
+/// Makes `to` another name of the descriptor `from`, and returns it: dup2(2). In a new child only: it does not ask whose
+/// `to` is.
+pub(crate) fn duplicate(from: RawFd, to: RawFd) -> Result<RawFd, Errno> {
     // SAFETY: nothing in the child uses what `to` was.
-    if unsafe { libc::dup2(from, to) } == to { Ok(()) } else { Err(last_error()) }
+    if unsafe { libc::dup2(from, to) } == to { Ok(to) } else { Err(last_error()) }
 }
 
 /// Another name of a descriptor in the place of a standard stream, above those. Where there is none, it stays.

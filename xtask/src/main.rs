@@ -8,6 +8,9 @@ mod choices;
 mod dist;
 mod docs;
 mod drawing;
+// It knows the system calls of x86_64, and reads them with glibc.
+#[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
+mod faults;
 mod man_page;
 mod pictures;
 mod processes;
@@ -42,6 +45,9 @@ enum Task {
     },
     /// Inject faults at random into real supervisors, and account for everything
     Chaos(chaos::Options),
+    /// Have each system call of the supervisor and its keepers fail once in each way, and see that nothing breaks
+    #[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
+    Faults(faults::Options),
     /// Measure this supervisor and its peers side by side, and write docs/benchmarks.md
     Bench(bench::Options),
     /// Count what does not depend on the speed of the machine, and fail above a bound
@@ -67,6 +73,8 @@ fn main() -> ExitCode {
     match Options::parse().task {
         Task::Scenario { name, speed } => built(|| scenario::run(&name, speed)),
         Task::Chaos(options) => built(|| chaos::run(options)),
+        #[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
+        Task::Faults(options) => built(|| faults::run(options)),
         Task::Bench(options) => bench::run(options),
         Task::Budget(options) => budget::run(options),
         Task::Dist(options) => dist::run(options),
