@@ -32,8 +32,10 @@ pub fn check(file: &Path) -> Result<String, String> {
     let shown = file.display().to_string();
     let shown = Escaped(&shown);
     let text = read(file).map_err(|error| format!("unhealthy: cannot read {shown}: {error}"))?;
-    let told: Told = serde_json::from_str(&text)
-        .map_err(|error| format!("unhealthy: {shown} is no status file of supervisor: {error}"))?;
+    // serde quotes the text in what it says.
+    let told: Told = serde_json::from_str(&text).map_err(|error| {
+        format!("unhealthy: {shown} is no status file of supervisor: {}", Escaped(&error.to_string()))
+    })?;
     let Told { name, supervisor, supervisor_start_time: start_time, state, since, run, pid } = told;
     let (name, since) = (Escaped(&name), Escaped(&since));
     if !(ProcessId { pid: supervisor, start_time }).is_alive() {
@@ -114,6 +116,13 @@ mod tests {
             assert!(checked(text).unwrap_err().contains("is no status file"), "{text}");
         }
         assert!(check(Path::new("/no/such/file")).unwrap_err().contains("cannot read /no/such/file"));
+    }
+
+    #[test]
+    fn what_is_said_of_any_file_is_one_line() {
+        let text = status(State::Running).json().replace("\"running\"", "\"a\\nb\\u001b[31m\\u202e\"");
+        let line = checked(&text).unwrap_err();
+        assert!(line.contains("unknown variant `a\\nb\\u{1b}[31m\\u{202e}`"), "{line}");
     }
 
     #[test]
