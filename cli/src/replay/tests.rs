@@ -116,3 +116,11 @@ fn what_is_no_log_is_refused_with_a_remedy() {
         assert!(message.contains("--log-format json"), "{message}");
     }
 }
+
+#[test]
+fn what_a_log_says_never_plays_with_the_terminal() {
+    let hostile = LIFE.replace("\"pid\":13417,\"first\"", "\"pid\":\"\u{9b}31m\u{202e}\",\"first\"");
+    assert_ne!(hostile, LIFE);
+    let message = replay(&hostile).err().expect("a difference");
+    assert!(message.contains("\\u{9b}31m\\u{202e}") && !message.contains(char::is_control), "{message:?}");
+}
