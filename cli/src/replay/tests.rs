@@ -124,3 +124,9 @@ fn what_a_log_says_never_plays_with_the_terminal() {
     let message = replay(&hostile).err().expect("a difference");
     assert!(message.contains("\\u{9b}31m\\u{202e}") && !message.contains(char::is_control), "{message:?}");
 }
+
+#[test]
+fn any_number_of_lost_lines_is_borne() {
+    let lost = r#"{"version":1,"time":"2026-11-25T19:29:02Z","supervisor":7,"event":"log_lines_lost","lines":18446744073709551615}"#;
+    assert_eq!(Log::read(&format!("{lost}\n{lost}\n")).unwrap().lives[0].lines_lost, u64::MAX);
+}
