@@ -8,6 +8,7 @@ mod choices;
 mod dist;
 mod docs;
 mod drawing;
+mod fuzz;
 mod man_page;
 mod pictures;
 mod processes;
@@ -50,6 +51,8 @@ enum Task {
     Dist(dist::Options),
     /// Draw the pictures of the documents, from what the machine decides
     Pictures(pictures::Options),
+    /// Try what comes from outside with inputs that nobody thought of; coverage leads to the next ones
+    Fuzz(fuzz::Options),
     /// Do what decides whether a change lands
     Check,
     /// Run the same decisions through months of virtual life, and tell what became of them
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Task::Budget(options) => budget::run(options),
         Task::Dist(options) => dist::run(options),
         Task::Pictures(options) => pictures::run(options),
+        Task::Fuzz(options) => fuzz::run(options),
         Task::Check => check::run(),
         Task::Simulate(options) => simulate::run(options),
         Task::Docs(options) => docs::run(options),
