@@ -3,7 +3,7 @@
 use super::assert_line;
 use crate::journal::Line;
 use crate::options::{Request, Settings, read};
-use crate::report::{Record, Reporter, Sink, Standing, Troubles};
+use crate::report::{Record, Reporter, Sink, Standing, Status, Troubles};
 use serde_json::Value;
 use std::cell::LazyCell;
 use supervisor_backend_unix::{ProbeOutcome, UnixNotice};
@@ -37,14 +37,22 @@ fn settings() -> Settings {
 pub fn reporter(settings: &Settings) -> Reporter {
     let (troubles, received) = Troubles::channel();
     settings.hints.iter().for_each(|hint| troubles.tell(hint.about, hint.words.clone(), hint.words.clone()));
-    Reporter::new(settings, vec![Box::new(Reader)], received)
+    let status = Status::new(settings.name.clone(), settings.policy.max_restarts);
+    Reporter::new(settings, vec![Box::new(Reader { status })], received)
 }
 
-struct Reader;
+/// Reads the log and the status file.
+struct Reader {
+    status: Status,
+}
 
 impl Sink for Reader {
-    fn record(&mut self, record: &Record, _standing: &Standing) {
+    fn record(&mut self, record: &Record, standing: &Standing) {
         assert_record(record);
+        self.status.take(record, standing);
+        let status = self.status.json();
+        assert_line(status.trim_end_matches('\n'));
+        assert_eq!(serde_json::from_str::<Value>(&status).unwrap()["name"], self.status.name);
     }
 
     fn flush(&mut self) {}
