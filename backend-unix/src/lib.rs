@@ -19,6 +19,8 @@ mod keeper;
 mod linux;
 mod notice;
 mod notify;
+#[cfg(any(test, fuzzing))]
+pub mod outside;
 mod own_file;
 mod probe;
 mod signals;

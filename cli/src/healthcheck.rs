@@ -32,11 +32,18 @@ pub fn check(file: &Path) -> Result<String, String> {
     let shown = file.display().to_string();
     let shown = Escaped(&shown);
     let text = read(file).map_err(|error| format!("unhealthy: cannot read {shown}: {error}"))?;
-    let told: Told = serde_json::from_str(&text)
-        .map_err(|error| format!("unhealthy: {shown} is no status file of supervisor: {error}"))?;
+    judge(&shown, &text, |supervisor| supervisor.is_alive())
+}
+
+/// The same for what such a file holds.
+pub fn judge(shown: &Escaped, text: &str, is_alive: impl FnOnce(ProcessId) -> bool) -> Result<String, String> {
+    // serde quotes the text in what it says.
+    let told: Told = serde_json::from_str(text).map_err(|error| {
+        format!("unhealthy: {shown} is no status file of supervisor: {}", Escaped(&error.to_string()))
+    })?;
     let Told { name, supervisor, supervisor_start_time: start_time, state, since, run, pid } = told;
     let (name, since) = (Escaped(&name), Escaped(&since));
-    if !(ProcessId { pid: supervisor, start_time }).is_alive() {
+    if !is_alive(ProcessId { pid: supervisor, start_time }) {
         return Err(format!("unhealthy: {name}: its supervisor, pid {supervisor}, does not run any more"));
     }
     match (state, pid) {
@@ -114,6 +121,13 @@ mod tests {
             assert!(checked(text).unwrap_err().contains("is no status file"), "{text}");
         }
         assert!(check(Path::new("/no/such/file")).unwrap_err().contains("cannot read /no/such/file"));
+    }
+
+    #[test]
+    fn what_is_said_of_any_file_is_one_line() {
+        let text = status(State::Running).json().replace("\"running\"", "\"a\\nb\\u001b[31m\\u202e\"");
+        let line = checked(&text).unwrap_err();
+        assert!(line.contains("unknown variant `a\\nb\\u{1b}[31m\\u{202e}`"), "{line}");
     }
 
     #[test]

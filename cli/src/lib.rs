@@ -7,6 +7,8 @@ mod exit_code;
 mod healthcheck;
 pub mod journal;
 mod options;
+#[cfg(any(test, fuzzing))]
+pub mod outside;
 mod patience;
 pub mod replay;
 mod report;

@@ -1,12 +1,12 @@
 //! The command line and the environment, as settings.
 
-mod duration;
+pub(crate) mod duration;
 mod files;
 pub mod help;
 mod hints;
-mod programs;
+pub(crate) mod programs;
 mod settings;
-mod values;
+pub(crate) mod values;
 
 pub use files::{FileForm, StateFileSettings, same_file};
 pub use hints::Hint;

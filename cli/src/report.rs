@@ -16,6 +16,7 @@ pub use status::{Change, State, Status};
 
 use crate::options::Settings;
 use crate::patience::LastWords;
+use display::Escaped;
 use record::Beside;
 use run::{Condition, KnownRun};
 use sentences::Sentences;
@@ -71,8 +72,10 @@ impl Troubles {
         (Troubles(sender), receiver)
     }
 
-    /// Tells that something cannot be done: with what, why, and the same for people.
+    /// Tells that something cannot be done: with what, why, and the same for people in one line.
     pub fn tell(&self, with: &'static str, error: String, words: String) {
+        // Names and values of variables may hold anything.
+        let words = Escaped(&words).to_string();
         self.hand_on(Record::new(log::Level::Warn, Content::Trouble { with, error }, words));
     }
 
@@ -185,5 +188,17 @@ impl Report<UnixNotice> for &mut Reporter {
             return;
         }
         self.tell(Content::Backend(notice));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_is_told_in_one_line() {
+        let (troubles, received) = Troubles::channel();
+        troubles.tell("RUST_LOG", String::new(), "invalid spec 'a\nb\u{1b}[31m'".to_owned());
+        assert_eq!(received.recv().unwrap().words, "invalid spec 'a\\nb\\u{1b}[31m'");
     }
 }

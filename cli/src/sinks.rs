@@ -1,7 +1,7 @@
 //! Where records go: the log, files that tell the state, a hook, a service manager. One that fails never delays another.
 
 mod hook;
-mod log;
+pub mod log;
 mod metrics;
 mod service_manager;
 mod state_file;

@@ -11,6 +11,7 @@ mod drawing;
 // It knows the system calls of x86_64, and reads them with glibc.
 #[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
 mod faults;
+mod fuzz;
 mod man_page;
 mod pictures;
 mod processes;
@@ -56,6 +57,8 @@ enum Task {
     Dist(dist::Options),
     /// Draw the pictures of the documents, from what the machine decides
     Pictures(pictures::Options),
+    /// Try what comes from outside with inputs that nobody thought of; coverage leads to the next ones
+    Fuzz(fuzz::Options),
     /// Do what decides whether a change lands
     Check,
     /// Run the same decisions through months of virtual life, and tell what became of them
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         Task::Budget(options) => budget::run(options),
         Task::Dist(options) => dist::run(options),
         Task::Pictures(options) => pictures::run(options),
+        Task::Fuzz(options) => fuzz::run(options),
         Task::Check => check::run(),
         Task::Simulate(options) => simulate::run(options),
         Task::Docs(options) => docs::run(options),

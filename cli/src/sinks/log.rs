@@ -1,6 +1,6 @@
 //! The log on standard error: a line for each sentence, or one object for each event.
 
-mod filter;
+pub mod filter;
 mod output;
 mod stderr;
 
@@ -15,7 +15,7 @@ use stderr::Stderr;
 use supervisor_backend_unix::UnixNotice;
 
 /// Of all lines, whatever module they come from.
-const TARGET: &str = "supervisor";
+pub const TARGET: &str = "supervisor";
 
 /// How much is logged where `RUST_LOG` does not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,11 +98,8 @@ impl Log {
         let reader = if stderr::is_journal() { Reader::Journal } else { Reader::Any };
         let style = Style { format, reader };
         let output = Arc::new(Output::new(style, Stderr::find(), troubles.clone()));
-        let filter = filter::choose(std::env::var("RUST_LOG").ok(), verbosity).unwrap_or_else(|refusal| {
-            let words = format!("the supervisor ignores RUST_LOG, which it does not understand: {}", refusal.error);
-            troubles.tell("RUST_LOG", refusal.error, words);
-            refusal.instead
-        });
+        let filter = filter::choose(std::env::var("RUST_LOG").ok(), verbosity);
+        let filter = filter.unwrap_or_else(|refusal| refusal.tell(troubles));
         env_logger::Builder::new()
             .parse_filters(&filter)
             .format(|line, record| writeln!(line, "{}", record.args()))
