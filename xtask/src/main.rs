@@ -9,6 +9,7 @@ mod dist;
 mod docs;
 mod drawing;
 mod man_page;
+mod mutants;
 mod pictures;
 mod processes;
 mod scenario;
@@ -46,6 +47,8 @@ enum Task {
     Bench(bench::Options),
     /// Count what does not depend on the speed of the machine, and fail above a bound
     Budget(budget::Options),
+    /// Put faults into the code one by one, and tell which of them no test notices
+    Mutants(mutants::Options),
     /// Build what people install, into target/dist
     Dist(dist::Options),
     /// Draw the pictures of the documents, from what the machine decides
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Task::Chaos(options) => built(|| chaos::run(options)),
         Task::Bench(options) => bench::run(options),
         Task::Budget(options) => budget::run(options),
+        Task::Mutants(options) => mutants::run(options),
         Task::Dist(options) => dist::run(options),
         Task::Pictures(options) => pictures::run(options),
         Task::Check => check::run(),
