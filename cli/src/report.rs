@@ -186,3 +186,6 @@ impl Report<UnixNotice> for &mut Reporter {
         self.tell(Content::Backend(notice));
     }
 }
+
+#[cfg(test)]
+mod tests;
