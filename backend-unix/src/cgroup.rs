@@ -107,4 +107,23 @@ mod tests {
         assert_eq!(number(events, "oom_kil"), None);
         assert_eq!(number("", "frozen"), None);
     }
+
+    #[test]
+    fn a_file_is_looked_for_in_the_cgroup_and_then_in_the_mounted_one() {
+        let own = std::process::id().cast_signed();
+        let cgroups = cgroups_of(own);
+        let places = places_in(&cgroups, "", "cgroup.events");
+        assert_eq!(places.last().unwrap(), "/sys/fs/cgroup/cgroup.events");
+        for place in &places {
+            assert!(place.starts_with("/sys/fs/cgroup/") && place.ends_with("/cgroup.events"), "{place}");
+            assert!(!place.contains("//"), "{place}");
+        }
+        assert_eq!(places_in(&cgroups, "no-such", "x"), ["/sys/fs/cgroup/no-such/x"]);
+        assert_eq!(places_in(&cgroups_of(0), "freezer", "x"), ["/sys/fs/cgroup/freezer/x"]);
+    }
+
+    #[test]
+    fn this_process_is_not_frozen() {
+        assert!(!is_frozen(std::process::id().cast_signed()));
+    }
 }

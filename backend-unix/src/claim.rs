@@ -93,4 +93,24 @@ mod tests {
         drop(claim);
         assert!(matches!(Claim::take(&file), Claimed::Ours(_)));
     }
+
+    #[test]
+    fn a_link_is_claimed_as_what_it_leads_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        std::fs::write(&file, "").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let Claimed::Ours(_claim) = Claim::take(&file) else { panic!("it is free") };
+        assert!(matches!(Claim::take(&link), Claimed::Taken(_)));
+        assert!(matches!(Claim::take(Path::new("/")), Claimed::Unknown));
+    }
+
+    #[test]
+    fn of_a_long_name_the_end_tells() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = "x".repeat(200);
+        let Claimed::Ours(_claim) = Claim::take(&folder.path().join(format!("{long}1"))) else { panic!("it is free") };
+        assert!(matches!(Claim::take(&folder.path().join(format!("{long}2"))), Claimed::Ours(_)));
+        assert!(matches!(Claim::take(&folder.path().join(format!("{long}1"))), Claimed::Taken(_)));
+    }
 }

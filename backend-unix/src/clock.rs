@@ -93,3 +93,34 @@ pub(crate) fn nanos(time: Timespec) -> i128 {
 fn to_duration(time: Timespec) -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    #[test]
+    fn both_clocks_are_read_at_one_moment() {
+        let since_epoch = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos().cast_signed();
+        let (earliest, first) = (since_epoch(), SystemClock::now());
+        let reading = SystemClock::new().read();
+        let (last, latest) = (SystemClock::now(), since_epoch());
+        assert!((earliest..=latest).contains(&reading.wall), "{earliest} {} {latest}", reading.wall);
+        assert!((first..=last).contains(&reading.monotonic));
+        assert!(first > Instant::ORIGIN);
+    }
+
+    #[test]
+    fn a_clock_that_nobody_sets_is_not_stepped() {
+        let mut clock = SystemClock::new();
+        assert!(clock.alarm.is_some() && !clock.was_stepped() && clock.alarm.is_some());
+    }
+
+    #[test]
+    fn a_stamp_lags_behind_by_two_ticks() {
+        // Kernels tick from 100 to 1000 times a second.
+        assert!((2_000_000..=20_000_000).contains(&stamp_lag()), "{}", stamp_lag());
+        assert_eq!(nanos(Timespec { tv_sec: 3, tv_nsec: 7 }), 3_000_000_007);
+        assert_eq!(to_duration(Timespec { tv_sec: 3, tv_nsec: 7 }), Duration::new(3, 7));
+    }
+}

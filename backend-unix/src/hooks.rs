@@ -242,4 +242,73 @@ mod tests {
         waiting.push_back(call("status", Weight::Repeats));
         assert!(make_room(&mut waiting) && waiting.back().is_some_and(|call| call.event == "done"));
     }
+
+    fn words(notice: Option<UnixNotice>) -> String {
+        match notice {
+            Some(UnixNotice::Trouble(Trouble::HookFailed { error })) => error.to_string(),
+            None => String::new(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_hook_that_fails_is_told_of_with_its_event() {
+        let table = [
+            (HelperEnd::Exited(ExitStatus::Code(0)), ""),
+            (HelperEnd::Exited(ExitStatus::Code(3)), "hung: exited with code 3"),
+            (HelperEnd::Exited(ExitStatus::Signal(9)), "hung: was killed by SIGKILL"),
+            (HelperEnd::Exited(ExitStatus::Signal(32)), "hung: was killed by signal 32"),
+            (HelperEnd::NotStarted(13), "hung: cannot be started: Permission denied (os error 13)"),
+            (HelperEnd::TookTooLong, "hung: still running after 10 s, and killed"),
+        ];
+        for (end, told) in table {
+            assert_eq!(words(trouble("hung", end)), told);
+        }
+        assert_eq!(lost(1), "1 event is lost: the hook is too slow for it");
+        assert_eq!(lost(2), "2 events are lost: the hook is too slow for them");
+    }
+
+    fn runner() -> (HookQueue, HookRunner) {
+        let command = Command { program: "true".into(), arguments: vec![], environment: vec![] };
+        let (queue, calls) = HookQueue::channel();
+        (queue, HookRunner::new(&command, calls).unwrap())
+    }
+
+    #[test]
+    fn at_the_end_the_calls_that_wait_are_named() {
+        let (queue, mut runner) = runner();
+        assert!(runner.is_idle() && runner.end().is_none());
+        for event in ["exited", "done"] {
+            queue.push(event, String::new(), Weight::Milestone);
+        }
+        assert!(!runner.is_idle());
+        assert_eq!(words(runner.end()), "not told at the end, since the hook is too slow: exited, done");
+        assert!(runner.is_idle());
+        (0..MOST_NAMED + 2).for_each(|_| queue.push("exited", String::new(), Weight::Milestone));
+        assert!(words(runner.end()).ends_with("exited, exited and 2 more"));
+        (0..MOST_NAMED).for_each(|_| queue.push("exited", String::new(), Weight::Milestone));
+        assert!(words(runner.end()).ends_with("exited, exited"));
+    }
+
+    #[test]
+    fn near_the_end_what_repeats_is_dropped_and_counted() {
+        let (queue, mut runner) = runner();
+        let calls = [("status", Weight::Repeats), ("exited", Weight::Milestone), ("status", Weight::Repeats)];
+        calls.into_iter().for_each(|(event, weight)| queue.push(event, String::new(), weight));
+        runner.hurry();
+        assert_eq!((runner.waiting.len(), runner.dropped), (1, 2));
+        (0..MOST_WAITING + 3).for_each(|_| queue.push("status", String::new(), Weight::Repeats));
+        runner.receive();
+        assert_eq!((runner.waiting.len(), runner.dropped), (MOST_WAITING, 2 + 4));
+    }
+
+    #[test]
+    fn of_too_many_milestones_the_oldest_goes() {
+        let mut waiting: VecDeque<_> = (0..MOST_MILESTONES).map(|_| call("exited", Weight::Milestone)).collect();
+        waiting[0].event = "started";
+        assert!(!make_room(&mut waiting));
+        waiting.push_back(call("exited", Weight::Milestone));
+        assert!(make_room(&mut waiting));
+        assert!(waiting.len() == MOST_MILESTONES && waiting[0].event == "exited");
+    }
 }

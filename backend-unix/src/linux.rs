@@ -188,3 +188,62 @@ pub(crate) fn read_proc(path: &str) -> io::Result<String> {
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_title_is_cut_where_there_is_no_room() {
+        let written = |name: &CStr, of| {
+            let mut title = [0; 32];
+            let length = write_title(&mut title, name, of);
+            String::from_utf8(title[..length].to_vec()).unwrap()
+        };
+        assert_eq!(written(c"keeper", 4711), "keeper of 4711");
+        assert_eq!(written(c"a name of thirty-one characters", 7).len(), 32);
+    }
+
+    #[test]
+    fn descriptors_above_the_streams_keep_their_names() {
+        let file = fs::File::open("/dev/null").unwrap();
+        assert_eq!(duplicate_above_streams(file.as_raw_fd()), file.as_raw_fd());
+        let above = duplicate_above_streams(0);
+        assert!(above > 2);
+        // SAFETY: it was made here, and nobody else knows it.
+        unsafe { libc::close(above) };
+    }
+
+    #[test]
+    fn what_the_other_end_has_not_read_is_counted() {
+        let (near, far) = std::os::unix::net::UnixDatagram::pair().unwrap();
+        assert_eq!(unread_by_peer(near.as_fd()), 0);
+        near.send(b"order").unwrap();
+        assert!(unread_by_peer(near.as_fd()) > 0);
+        far.recv(&mut [0; 8]).unwrap();
+        assert_eq!(unread_by_peer(near.as_fd()), 0);
+    }
+
+    #[test]
+    fn proc_is_that_of_this_process() {
+        assert!(proc_is_ours().is_ok());
+        assert!(read_proc("/proc/self/stat").unwrap().starts_with(&format!("{} ", std::process::id())));
+        assert!(read_proc("/proc/no/such").is_err());
+    }
+
+    #[test]
+    fn another_error_than_a_want_of_room_is_final() {
+        let tries = std::cell::Cell::new(0);
+        let attempt = |error: Errno| {
+            with_room(|| {
+                tries.set(tries.get() + 1);
+                if tries.get() == 1 { Err(io::Error::from(error)) } else { Ok(()) }
+            })
+        };
+        assert!(attempt(Errno::NOENT).is_err());
+        tries.set(0);
+        assert!(attempt(Errno::MFILE).is_ok());
+        assert_eq!(tries.get(), 2);
+    }
+}

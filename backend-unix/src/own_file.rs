@@ -276,4 +276,67 @@ mod tests {
         file.clear();
         assert!(file.path().exists());
     }
+
+    #[test]
+    fn what_makes_way_leaves_nothing_and_tells_what_cannot_be_written() {
+        let (folder, file) = place();
+        file.make_way().unwrap();
+        fs::write(file.path(), "old").unwrap();
+        file.make_way().unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        fs::create_dir(file.path()).unwrap();
+        assert!(file.make_way().is_err(), "a folder does not make way");
+        fs::remove_dir_all(folder.path()).unwrap();
+        assert_eq!(file.make_way().unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(file.replace("text").unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_next_version_is_named_after_its_file_and_its_writer() {
+        let table = [
+            (".supervisor-1-status", true),
+            (".supervisor-4711-status", true),
+            (".supervisor--status", false),
+            (".supervisor-1a-status", false),
+            (".supervisor-1-my-status", false),
+            (".supervisor-1status", false),
+            ("supervisor-1-status", false),
+            ("status", false),
+        ];
+        for (entry, is_one) in table {
+            assert_eq!(is_next_version(entry.as_bytes(), b"status"), is_one, "{entry}");
+        }
+    }
+
+    #[test]
+    fn a_path_without_a_name_is_refused() {
+        for path in ["/", "/a\0b"] {
+            assert_eq!(OwnFile::new(Path::new(path)).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        }
+    }
+
+    #[test]
+    fn a_next_version_is_left_neither_by_a_failure_nor_by_a_keeper() {
+        let (folder, file) = place();
+        fs::create_dir(file.path()).unwrap();
+        assert!(file.replace("text").is_err(), "a folder is not replaced");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        fs::remove_dir(file.path()).unwrap();
+        // Of a process that had our number.
+        fs::write(&file.shared.next, "left").unwrap();
+        file.replace("text").unwrap();
+        fs::write(&file.shared.next, "left").unwrap();
+        file.clear();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_version_is_known_by_inode_and_time() {
+        let (_folder, file) = place();
+        file.replace("text").unwrap();
+        let found = fs::metadata(file.path()).unwrap();
+        use std::os::unix::fs::MetadataExt;
+        let written = found.mtime().cast_unsigned() * 1_000_000_000 + found.mtime_nsec().cast_unsigned();
+        assert_eq!(identity(File::open(file.path()).unwrap()).unwrap(), (found.ino(), written));
+    }
 }

@@ -242,3 +242,66 @@ impl LastLine {
         text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::pipe::pipe;
+
+    fn said(text: &[u8]) -> LastLine {
+        let (reading, writing) = pipe().unwrap();
+        rustix::io::ioctl_fionbio(&reading, true).unwrap();
+        rustix::io::write(&writing, text).unwrap();
+        LastLine { pipe: Pipe::Open(reading), kept: Vec::new() }
+    }
+
+    #[test]
+    fn the_last_line_that_says_something_is_kept() {
+        let long = [&[b'x'; 5000][..], b"\n", &[b'y'; KEPT + 1], b"\n"].concat();
+        let table: [(&[u8], String); 5] = [
+            (b"", String::new()),
+            (b"one\ntwo\n", "two".to_owned()),
+            (b"one\n  two \n\n \n", "two".to_owned()),
+            (b"caf\xff", "caf\u{fffd}".to_owned()),
+            // Of the last bytes that are kept, one is the end of the line.
+            (&long, "y".repeat(KEPT - 1)),
+        ];
+        for (text, line) in table {
+            let mut output = said(text);
+            output.read();
+            assert_eq!(output.last_line(), line);
+            assert!(matches!(output.pipe, Pipe::Ended) && output.source().descriptor.is_none());
+        }
+    }
+
+    #[test]
+    fn a_probe_that_still_may_say_something_is_listened_to() {
+        let (reading, writing) = pipe().unwrap();
+        rustix::io::ioctl_fionbio(&reading, true).unwrap();
+        let mut output = LastLine { pipe: Pipe::Open(reading), kept: Vec::new() };
+        output.read();
+        assert!(output.source().descriptor.is_some());
+        rustix::io::write(&writing, b"late").unwrap();
+        output.read();
+        assert_eq!(output.last_line(), "late");
+    }
+
+    #[test]
+    fn each_end_but_success_is_a_failure_with_the_last_words() {
+        let table = [
+            (HelperEnd::Exited(ExitStatus::Code(7)), "Code(7)"),
+            (HelperEnd::Exited(ExitStatus::Signal(9)), "Signal(9)"),
+            (HelperEnd::NotStarted(13), "NotStarted(\"Permission denied (os error 13)\")"),
+            (HelperEnd::TookTooLong, "TimedOut"),
+        ];
+        for (end, told) in table {
+            let ProbeFinding::Failure(UnixNotice::ProbeFailed { outcome, last_words }) = find(end, &mut said(b"no"))
+            else {
+                panic!("{end:?} is no failure")
+            };
+            assert_eq!((format!("{outcome:?}").as_str(), last_words.as_str()), (told, "no"));
+        }
+        let success = find(HelperEnd::Exited(ExitStatus::Code(0)), &mut said(b"ok"));
+        assert!(matches!(success, ProbeFinding::Success));
+    }
+}

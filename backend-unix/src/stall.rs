@@ -39,3 +39,18 @@ impl Stall {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lasts_a_second_is_told_once() {
+        let at = |millis| Instant::from_origin(Duration::from_millis(millis));
+        let mut stall = Stall::Since(at(5));
+        assert_eq!((stall.due(), stall.overdue(at(1004))), (Some(at(1005)), None));
+        assert_eq!(stall.overdue(at(1205)), Some(Duration::from_millis(1200)));
+        assert_eq!((stall, stall.due(), stall.overdue(at(9000))), (Stall::Told, None, None));
+        assert_eq!((Stall::None.due(), Stall::None.overdue(at(9000))), (None, None));
+    }
+}

@@ -257,3 +257,6 @@ fn try_signal(process: &Process, signal: Signal, notices: &mut Vec<UnixNotice>) 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -244,4 +244,70 @@ mod tests {
         };
         assert_eq!(within(Duration::from_millis(1), wait).unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
+
+    /// A worker that is stuck with its first item, and the way to let it go on.
+    fn stuck(room: usize) -> (Worker<u32>, mpsc::SyncSender<()>, mpsc::Receiver<u32>) {
+        let (go, gate) = sync_channel(64);
+        let (sender, taken) = channel();
+        let worker = Worker::new("test", room, move |number| {
+            gate.recv().unwrap();
+            sender.send(number).unwrap();
+        });
+        worker.put(0);
+        while !lock(&worker.shared.desk).waiting.is_empty() {
+            std::thread::yield_now();
+        }
+        (worker, go, taken)
+    }
+
+    #[test]
+    fn an_item_without_room_is_given_back() {
+        let (worker, go, taken) = stuck(2);
+        assert_eq!([1, 2, 3].map(|item| worker.offer(item)), [Ok(()), Ok(()), Err(3)]);
+        (0..3).for_each(|_| go.send(()).unwrap());
+        worker.flush(Duration::from_secs(60));
+        assert_eq!(taken.try_iter().collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn what_an_item_makes_pointless_is_dropped_and_counted() {
+        let (worker, go, taken) = stuck(8);
+        (1..=4).for_each(|item| worker.put(item));
+        assert_eq!(worker.put_instead(5, |item| item % 2 == 0), 2);
+        (0..4).for_each(|_| go.send(()).unwrap());
+        worker.flush(Duration::from_secs(60));
+        assert_eq!(taken.try_iter().collect::<Vec<_>>(), [0, 1, 3, 5]);
+    }
+
+    #[test]
+    fn where_a_thread_is_at_work_nothing_is_taken_here() {
+        let (worker, _go, _taken) = stuck(8);
+        worker.put(1);
+        worker.take_here(|| panic!("it would wait for the thread"));
+    }
+
+    #[test]
+    fn without_a_thread_what_waits_is_taken_here_for_as_long_as_that_may_be_done() {
+        let (sender, taken) = channel();
+        let worker = Worker::new("test", 8, move |number| sender.send(number).unwrap());
+        lock(&worker.shared.desk).waiting.extend([1, 2, 3]);
+        let left = std::cell::Cell::new(2);
+        worker.take_here(|| left.replace(left.get() - 1) > 0);
+        assert_eq!(taken.try_iter().collect::<Vec<_>>(), [1, 2]);
+        worker.take_here(|| true);
+        assert_eq!(taken.try_iter().collect::<Vec<_>>(), [3]);
+        // Nobody takes what waits now, and nobody waits for that.
+        lock(&worker.shared.desk).waiting.push_back(4);
+        worker.flush(Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn what_is_at_hand_is_asked_here() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = std::thread::current().id();
+        let thread =
+            |path: &Path| within_at(path, Duration::from_secs(60), || Ok(std::thread::current().id())).unwrap();
+        assert_eq!(thread(&folder.path().join("file")) == here, is_at_hand(&folder.path().join("file")));
+        assert_ne!(thread(Path::new("/proc/self/status")), here);
+    }
 }

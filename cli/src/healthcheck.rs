@@ -131,6 +131,36 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_asked_to_leave_is_well_meanwhile_while_it_lives() {
+        for state in [State::Running, State::Restarting, State::Stopping] {
+            assert!(checked(&status(state).json()).is_ok(), "{state:?}");
+            let mut status = status(state);
+            status.pid = None;
+            assert!(checked(&status.json()).is_err(), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn each_state_is_told_in_words_of_its_own() {
+        let told = [
+            (State::Starting, "starting"),
+            (State::Running, "running"),
+            (State::Hung, "hung"),
+            (State::Restarting, "to be started again"),
+            (State::Stopping, "stopping"),
+            (State::Clearing, "over, and its leftovers are ended"),
+            (State::BackingOff, "over; the next start is awaited"),
+            (State::Finished, "finished"),
+            (State::Stopped, "stopped"),
+            (State::GaveUp, "the last one"),
+        ];
+        for (state, words) in told {
+            let line = checked(&status(state).json()).unwrap_or_else(|line| line);
+            assert!(line.contains(&format!("is {words} since ")), "{line}");
+        }
+    }
+
+    #[test]
     fn a_supervisor_that_is_gone_is_known_by_its_start_time() {
         let own = ProcessId::own().unwrap().start_time;
         let text = status(State::Running).json().replace(&format!("{own}"), &format!("{}", own + 1));

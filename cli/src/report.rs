@@ -192,13 +192,4 @@ impl Report<UnixNotice> for &mut Reporter {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn trouble_is_told_in_one_line() {
-        let (troubles, received) = Troubles::channel();
-        troubles.tell("RUST_LOG", String::new(), "invalid spec 'a\nb\u{1b}[31m'".to_owned());
-        assert_eq!(received.recv().unwrap().words, "invalid spec 'a\\nb\\u{1b}[31m'");
-    }
-}
+mod tests;

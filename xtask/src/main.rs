@@ -13,6 +13,7 @@ mod drawing;
 mod faults;
 mod fuzz;
 mod man_page;
+mod mutants;
 mod pictures;
 mod processes;
 mod scenario;
@@ -53,6 +54,8 @@ enum Task {
     Bench(bench::Options),
     /// Count what does not depend on the speed of the machine, and fail above a bound
     Budget(budget::Options),
+    /// Put faults into the code one by one, and tell which of them no test notices
+    Mutants(mutants::Options),
     /// Build what people install, into target/dist
     Dist(dist::Options),
     /// Draw the pictures of the documents, from what the machine decides
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Task::Faults(options) => built(|| faults::run(options)),
         Task::Bench(options) => bench::run(options),
         Task::Budget(options) => budget::run(options),
+        Task::Mutants(options) => mutants::run(options),
         Task::Dist(options) => dist::run(options),
         Task::Pictures(options) => pictures::run(options),
         Task::Fuzz(options) => fuzz::run(options),

@@ -307,3 +307,6 @@ fn look(eye: &Mutex<Heartbeat<SystemClock>>, request: Request) -> Look {
         Request::During(_) | Request::After(_) => heartbeat.look(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,4 +97,54 @@ mod tests {
             child.wait().unwrap();
         }
     }
+
+    #[test]
+    fn numbers_are_read_without_allocating() {
+        let folder = tempfile::tempdir().unwrap();
+        let number = |text: &str| {
+            let path = folder.path().join("number");
+            std::fs::write(&path, text).unwrap();
+            number_in(&std::ffi::CString::new(path.to_str().unwrap()).unwrap())
+        };
+        let table = [
+            ("4194304\n", Some(4_194_304)),
+            ("7", Some(7)),
+            ("12 34", Some(12)),
+            ("0\n", None),
+            ("", None),
+            ("x", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(number(text), expected, "{text:?}");
+        }
+        assert_eq!(number("999999999999999"), Some(i32::MAX));
+        assert_eq!(number_in(c"/no/such"), None);
+        assert!(proc_is_ours());
+    }
+
+    #[test]
+    fn the_children_of_this_thread_alone_are_listed() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = child.id().cast_signed();
+        let mut listed = Vec::new();
+        list_children(&mut |pid| listed.push(pid)).unwrap();
+        assert!(listed.contains(&pid) && !listed.contains(&std::process::id().cast_signed()));
+        kill_child(pid);
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_child_that_leads_a_group_is_killed_with_it() {
+        use std::io::{BufRead, BufReader};
+        use std::os::unix::process::CommandExt;
+        let mut leader = std::process::Command::new("sh");
+        leader.args(["-c", "sleep 1000 & echo $!; wait"]).process_group(0).stdout(std::process::Stdio::piped());
+        let mut leader = leader.spawn().unwrap();
+        let mut output = BufReader::new(leader.stdout.take().unwrap());
+        output.read_line(&mut String::new()).unwrap();
+        kill_child(leader.id().cast_signed());
+        leader.wait().unwrap();
+        // The other one had the same output, which ends with it.
+        assert_eq!(output.read_line(&mut String::new()).unwrap(), 0);
+    }
 }

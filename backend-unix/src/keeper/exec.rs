@@ -281,3 +281,113 @@ fn c_string(string: OsString) -> io::Result<CString> {
 fn pointers<'a>(strings: impl Iterator<Item = &'a CString>) -> Vec<*const libc::c_char> {
     strings.map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::CStr;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn command(program: &str, environment: &[(&str, &str)]) -> Command {
+        let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        Command { program: program.into(), arguments: vec!["-x".into()], environment }
+    }
+
+    fn texts(strings: &[CString]) -> Vec<&str> {
+        strings.iter().map(|string| string.to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_name_is_looked_for_in_each_folder_of_path() {
+        let candidates = |program: &str, variable: (&str, &str)| -> Vec<String> {
+            let found = candidates(&command(program, &[variable]));
+            found.into_iter().map(|path| path.into_string().unwrap()).collect()
+        };
+        let path = ("PATH", "/a::/b");
+        assert_eq!(candidates("x", path), ["/a/x", "./x", "/b/x"]);
+        for program in ["./x", "/y/x", ""] {
+            assert_eq!(candidates(program, path), [program]);
+        }
+        assert_eq!(candidates("x", ("PATHS", "/a")), ["/bin/x", "/usr/bin/x"]);
+    }
+
+    #[test]
+    fn sockets_that_were_passed_to_this_process_are_for_its_children() {
+        let own = std::process::id().to_string();
+        let passed = [("LISTEN_PID", own.as_str()), ("LISTEN_FDS", "1"), (RESTARTS, "5"), ("A", "b")];
+        let program = Program::new(&command("/x", &passed)).unwrap();
+        assert_eq!(texts(&program.environment), ["LISTEN_FDS=1", "A=b"]);
+        assert_eq!((texts(&program.arguments), texts(&program.paths)), (vec!["/x", "-x"], vec!["/x"]));
+        let more = [variable("B", "c").unwrap()];
+        // One of each, the pid of the child, and the end of the list.
+        assert_eq!(program.prepare(&more).envp.len(), 2 + 1 + 1 + 1);
+        let others = Program::new(&command("/x", &[("LISTEN_PID", "1"), ("OTHER_PID", own.as_str())])).unwrap();
+        assert_eq!(texts(&others.environment), ["LISTEN_PID=1".to_owned(), format!("OTHER_PID={own}")]);
+        assert_eq!(others.prepare(&more).envp.len(), 2 + 1 + 1);
+    }
+
+    #[test]
+    fn a_string_with_a_nul_is_refused() {
+        for (program, value) in [("a\0b", ""), ("a", "c\0d")] {
+            let error = Program::new(&command(program, &[("A", value)])).err().unwrap();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        }
+    }
+
+    #[test]
+    fn a_pid_is_written_in_decimal() {
+        for number in [1, 9, 10, 4711, 4_194_304] {
+            let mut listen_pid = ListenPid::new();
+            listen_pid.set(Pid::from_raw(number).unwrap());
+            let text = CStr::from_bytes_until_nul(&listen_pid.0).unwrap();
+            assert_eq!(text.to_str().unwrap(), format!("LISTEN_PID={number}"));
+        }
+    }
+
+    #[test]
+    fn failures_that_pass_are_told_from_those_that_stay() {
+        let table = [
+            (Errno::NOENT, StartFailureKind::NotFound),
+            (Errno::NOTDIR, StartFailureKind::NotFound),
+            (Errno::AGAIN, StartFailureKind::Passing),
+            (Errno::NOMEM, StartFailureKind::Passing),
+            (Errno::MFILE, StartFailureKind::Passing),
+            (Errno::NFILE, StartFailureKind::Passing),
+            (Errno::TXTBSY, StartFailureKind::Passing),
+            (Errno::ACCESS, StartFailureKind::NotExecutable),
+            (Errno::NOEXEC, StartFailureKind::NotExecutable),
+        ];
+        for (error, kind) in table {
+            let os_error = error.raw_os_error();
+            assert_eq!(failure(os_error), StartFailure { kind, os_error });
+        }
+    }
+
+    #[test]
+    fn a_program_is_found_with_what_it_needs() {
+        let folder = tempfile::tempdir().unwrap();
+        let (plain, tools) = (folder.path().join("plain"), folder.path().join("tools"));
+        [&plain, &tools].into_iter().for_each(|folder| fs::create_dir(folder).unwrap());
+        let write = |path: PathBuf, text: &str, mode| {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        write(plain.join("tool"), "", 0o644);
+        write(tools.join("tool"), "#!/bin/sh -e\n", 0o755);
+        write(tools.join("odd"), "#! /no/such/thing -x\n", 0o755);
+        write(tools.join("bare"), "#!\n", 0o755);
+        let path = format!("{}:{}", plain.display(), tools.display());
+        let found = |name: &str| find(&command(name, &[("PATH", &path)])).map_err(|error| error.to_string());
+        assert_eq!((found("tool"), found("bare")), (Ok(tools.join("tool")), Ok(tools.join("bare"))));
+        assert_eq!(found("odd"), Err("its interpreter, /no/such/thing, is not there".to_owned()));
+        assert_eq!(found("none"), Err("there is no such program".to_owned()));
+        assert_eq!(found(plain.join("tool").to_str().unwrap()), Err("it is not executable".to_owned()));
+        assert_eq!(found(plain.to_str().unwrap()), Err("there is no such program".to_owned()), "a folder is none");
+    }
+
+    #[test]
+    fn what_may_not_be_searched_says_nothing_of_what_is_in_it() {
+        assert!(is_there(&c"/proc/self".to_owned()) && !is_there(&c"/no/such".to_owned()));
+    }
+}

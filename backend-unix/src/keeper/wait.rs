@@ -62,3 +62,17 @@ fn just_ask() -> WaitIdOptions {
     let kinds = WaitIdOptions::from_bits_retain(ALL_KINDS);
     WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT | kinds
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_is_one_until_it_is_reaped() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id().cast_signed();
+        assert!(is_child(pid) && has_children());
+        child.wait().unwrap();
+        assert!(!is_child(pid) && !is_child(std::process::id().cast_signed()) && !is_child(0));
+    }
+}

@@ -173,7 +173,33 @@ mod tests {
         drop(bind_in_folder(dead.clone()).unwrap());
         drop(bind_in_folder(other.clone()).unwrap());
         fs::create_dir(&plain).unwrap();
-        sweep(place.path());
+        // A child that another test forks may have the socket, until it executes its program.
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        while dead.exists() && std::time::Instant::now() < deadline {
+            sweep(place.path());
+        }
         assert_eq!([living, dead, other, plain].map(|folder| folder.exists()), [true, false, true, true]);
+    }
+
+    #[test]
+    fn others_may_pass_and_the_command_may_have_become_another_user() {
+        let place = tempfile::tempdir().unwrap();
+        let (_socket, address) = bind_in_folder(place.path().join("supervisor-1-a")).unwrap();
+        let Address::Folder { folder, .. } = &address else { panic!("it is a folder") };
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(folder), mode(&folder.join(SOCKET))), (0o711, 0o666));
+        assert_eq!(address.variable(), folder.join(SOCKET));
+        assert_eq!(Address::Abstract("name".to_owned()).variable(), "@name");
+        address.remove();
+        assert!(!place.path().join("supervisor-1-a").exists());
+    }
+
+    #[test]
+    fn what_cannot_be_bound_leaves_no_folder() {
+        let place = tempfile::tempdir().unwrap();
+        let long = place.path().join("x".repeat(100));
+        assert!(bind_in_folder(long.clone()).is_err() && !long.exists());
+        assert!(bind_in_folder(place.path().to_owned()).is_err(), "the folder of another");
+        assert!(place.path().exists());
     }
 }

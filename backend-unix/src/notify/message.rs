@@ -89,4 +89,22 @@ mod tests {
         }
         assert!(parse(b"\xff\x00").is_err());
     }
+
+    #[test]
+    fn a_message_has_so_many_lines_at_most() {
+        let lines = |count: usize| parse("READY=1\n".repeat(count).as_bytes());
+        assert_eq!(lines(MOST_LINES).map(|messages| messages.len()), Ok(MOST_LINES));
+        assert_eq!(lines(MOST_LINES + 1), Err(ParseError::TooLong));
+    }
+
+    #[test]
+    fn an_extension_may_be_of_no_length_and_a_bad_line_is_cut() {
+        let extension = Message::Machine(machine::Message::Extension(Duration::ZERO));
+        assert_eq!(parse(b"EXTEND_TIMEOUT_USEC=0"), Ok(vec![extension]));
+        for text in ["STOPPING=2", "RESTART_RESET=0", "EXTEND_TIMEOUT_USEC=-1"] {
+            assert_eq!(parse(text.as_bytes()), Err(ParseError::Line(text.to_owned())));
+        }
+        let Err(ParseError::Line(line)) = parse("x".repeat(200).as_bytes()) else { panic!("it has no =") };
+        assert_eq!(line.len(), 100);
+    }
 }

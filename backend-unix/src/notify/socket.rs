@@ -190,4 +190,43 @@ mod tests {
         drop(notify);
         assert!(!folder.exists());
     }
+
+    #[test]
+    fn a_refusal_is_told_once_with_its_reason() {
+        let refused = |text: &str, sender: Sender| {
+            let (mut notify, _) = Notify::open().unwrap();
+            let far = std::os::unix::net::UnixDatagram::unbound().unwrap();
+            let path = notify.address.variable();
+            for text in [text, text, "READY=1"] {
+                far.send_to(text.as_bytes(), &path).unwrap();
+            }
+            let taken = notify.take(3, |_| sender);
+            let words = match taken.notice {
+                Some(UnixNotice::Trouble(Trouble::MessageRefused { error })) => error.to_string(),
+                other => panic!("{other:?}"),
+            };
+            far.send_to(text.as_bytes(), &path).unwrap();
+            assert!(notify.take(1, |_| sender).notice.is_none(), "it is told once");
+            (words, taken.messages.len())
+        };
+        let own = std::process::id();
+        assert_eq!(refused("hello", Sender::OfCommand), ("hello means nothing".to_owned(), 1));
+        assert_eq!(
+            refused(&"\n\n".repeat(2500), Sender::OfCommand),
+            ("it is longer than 4096 bytes, or has too many lines".to_owned(), 1)
+        );
+        assert_eq!(refused("READY=1", Sender::Stranger), (format!("pid {own} is not of the command"), 0));
+        let (words, messages) = refused("READY=1", Sender::Gone);
+        assert!(words.contains("ended before the supervisor could see") && messages == 0);
+    }
+
+    #[test]
+    fn so_many_are_taken_at_a_time_and_what_is_discarded_is_gone() {
+        let (mut notify, _) = Notify::open().unwrap();
+        let far = std::os::unix::net::UnixDatagram::unbound().unwrap();
+        (0..5).for_each(|_| assert_eq!(far.send_to(b"READY=1", notify.address.variable()).unwrap(), 7));
+        assert_eq!(notify.take(2, |_| Sender::OfCommand).messages.len(), 2);
+        notify.discard(2);
+        assert_eq!(notify.take(9, |_| Sender::OfCommand).messages.len(), 1);
+    }
 }

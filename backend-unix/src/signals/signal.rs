@@ -170,4 +170,26 @@ mod tests {
             assert_eq!(Signal::from_number(number), None, "{number}");
         }
     }
+
+    #[test]
+    fn some_end_nothing_and_some_cannot_be_caught() {
+        let (mut endless, mut fatal) = (Vec::new(), Vec::new());
+        for signal in Signal::standard_ones() {
+            endless.extend(signal.ends_nothing().then_some(signal));
+            fatal.extend((!signal.is_catchable()).then_some(signal));
+            assert!(!signal.is_real_time());
+        }
+        let mut stops = [Signal::STOP, Signal::TSTP, Signal::TTIN, Signal::TTOU, Signal::CONT];
+        stops.sort();
+        assert_eq!((endless, fatal), (stops.to_vec(), vec![Signal::KILL, Signal::STOP]));
+        assert!(Signal::real_time_ones().all(|signal| signal.is_real_time() && signal.is_catchable()));
+    }
+
+    #[test]
+    fn a_number_that_no_process_has_gets_nothing() {
+        for pid in [0, i32::MAX] {
+            assert_eq!(Signal::TERM.send(pid), Err(Errno::SRCH));
+            assert_eq!(Signal::TERM.send_to_group(pid), Err(Errno::SRCH));
+        }
+    }
 }

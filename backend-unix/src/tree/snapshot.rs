@@ -155,3 +155,101 @@ fn age(process: &Process) -> Duration {
 fn from_ticks(ticks: u64) -> Duration {
     Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second() as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keeper::Company;
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
+
+    fn process(state: char, cpu: u64) -> Process {
+        let own = Process::read(std::process::id().cast_signed()).unwrap();
+        Process { state, cpu, ..own }
+    }
+
+    fn sample(process: &Process, ticks: u64) -> Sample {
+        Sample { at: SystemClock::now(), ticks: BTreeMap::from([(process.id, ticks)]) }
+    }
+
+    fn ticks(number: u64) -> Duration {
+        Duration::from_secs(number) / clock_ticks_per_second() as u32
+    }
+
+    #[test]
+    fn cpu_is_counted_from_the_sample_or_from_the_start() {
+        let busy = process('R', 50);
+        let (cpu, over) = used_since(&busy, Some(&sample(&busy, 20)));
+        assert_eq!(cpu, ticks(30));
+        let (whole, life) = used_since(&busy, None);
+        assert!(whole == ticks(50) && over < life, "{over:?} {life:?}");
+        let other = Process { id: ProcessId { start_time: busy.id.start_time + 1, ..busy.id }, ..busy.clone() };
+        assert_eq!(used_since(&other, Some(&sample(&busy, 20))).0, ticks(50));
+        assert_eq!(used_since(&busy, Some(&sample(&busy, 60))).0, Duration::ZERO);
+    }
+
+    #[test]
+    fn an_age_is_the_time_since_the_start() {
+        let child = Command::new("sleep").arg("1000").spawn();
+        let mut child = child.unwrap();
+        let young = age(&Process::read(child.id().cast_signed()).unwrap());
+        assert!(young < Duration::from_secs(60), "{young:?}");
+        assert!(age(&Process { id: ProcessId { pid: 1, start_time: 0 }, ..process('S', 0) }) > young);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn of_many_the_rest_is_summed_up() {
+        assert_eq!(sum_up(&[], None), None);
+        let rest = sum_up(&[process('R', 5), process('S', 7)], None);
+        assert_eq!(rest, Some(Rest { processes: 2, running: 1, cpu: ticks(5) + ticks(7) }));
+    }
+
+    #[test]
+    fn only_what_is_stopped_by_a_debugger_has_a_tracer() {
+        let own = std::process::id().cast_signed();
+        assert_eq!((tracer_of(own), tracer_of(i32::MAX)), (None, None));
+        assert_eq!(examine_one(&process('S', 1), None).tracer, None);
+        let told = examine_one(&process('S', 50), None);
+        assert_eq!((told.process.pid, told.state, told.cpu), (own, 'S', ticks(50)));
+        assert_ne!(told.waits_in, "0");
+    }
+
+    #[test]
+    fn an_autopsy_covers_the_silence() {
+        let mut shell = Command::new("sh")
+            .args(["-c", "sleep 1000 & echo; read end; kill $!"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+        let (mut tree, _) = Tree::new(Company::Alone);
+        tree.begin(shell.id().cast_signed());
+        let mut sampler = CpuSampler::new();
+        sampler.begin();
+        let over = |sampler: &CpuSampler, last_beat| match sampler.examine(&tree, last_beat) {
+            UnixNotice::Autopsy { processes, rest: None, frozen: false } if processes.len() == 1 => processes[0].over,
+            other => panic!("{other:?}"),
+        };
+        let before = SystemClock::now();
+        sampler.sample(&tree);
+        let first = sampler.samples[1].as_ref().unwrap().at;
+        assert!(first >= before && sampler.not_before > first);
+        sampler.sample(&tree);
+        assert!(sampler.samples[0].is_none(), "soon after the other there is none");
+        sampler.not_before = Instant::ORIGIN;
+        sampler.sample(&tree);
+        assert_eq!(sampler.samples[0].as_ref().unwrap().at, first);
+        let second = sampler.samples[1].as_ref().unwrap().at;
+        // The heartbeat is older than the second sample, and no older than the first.
+        let covered = over(&sampler, first);
+        assert!(covered >= second - first && covered <= SystemClock::now() - first);
+        assert!(over(&sampler, SystemClock::now()) <= SystemClock::now() - second);
+        sampler.begin();
+        assert!(sampler.samples.iter().all(Option::is_none));
+        shell.stdin.take().unwrap().write_all(b"\n").unwrap();
+        shell.wait().unwrap();
+    }
+}

@@ -85,3 +85,32 @@ fn is_directory(path: &Path) -> bool {
     let owned = path.to_owned();
     within_at(path, patience::SHORT, move || Ok(owned.is_dir())).unwrap_or(false)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit_code;
+    use std::time::Duration;
+
+    const ON: Watchdog = Watchdog::On { timeout: Duration::from_secs(1), initial_delay: Duration::ZERO };
+
+    #[test]
+    fn a_folder_is_no_heartbeat_file_unless_nothing_looks_at_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let refusal = heartbeat_file(folder.path(), ON).unwrap_err();
+        assert!(refusal.exit_code == exit_code::CANNOT_WORK && refusal.message.contains("is a directory"));
+        assert_eq!(heartbeat_file(folder.path(), Watchdog::Off).unwrap(), folder.path());
+        assert_eq!(heartbeat_file(&folder.path().join("beat"), ON).unwrap(), folder.path().join("beat"));
+    }
+
+    #[test]
+    fn an_empty_path_is_refused() {
+        assert!(heartbeat_file(Path::new(""), ON).unwrap_err().message.contains("give the path of a file"));
+    }
+
+    #[test]
+    fn a_relative_path_is_below_the_working_directory() {
+        let absolute = std::env::current_dir().unwrap().join("beat");
+        assert_eq!(heartbeat_file(Path::new("beat"), ON).unwrap(), absolute);
+    }
+}

@@ -60,3 +60,67 @@ fn remedy(error: &FindError) -> String {
         FindError::Other(error) => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit_code;
+    use std::os::unix::ffi::OsStringExt;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn environment() -> Vec<(OsString, OsString)> {
+        [("PATH", "/bin:/usr/bin"), ("LISTEN_FDS", "1"), ("LISTEN_PID", "2"), ("X", "LISTEN_")]
+            .map(|(name, value)| (name.into(), value.into()))
+            .to_vec()
+    }
+
+    #[test]
+    fn a_hook_gets_no_sockets_and_a_probe_gets_all_that_the_command_gets() {
+        let names = |command: Command| -> Vec<_> {
+            command.environment.into_iter().map(|(name, _)| name.into_string().unwrap()).collect()
+        };
+        assert_eq!(names(hook("sh".into(), &environment()).unwrap()), ["PATH", "X"]);
+        assert_eq!(names(probe("sh".into(), &environment()).unwrap()).len(), 4);
+    }
+
+    #[test]
+    fn a_line_that_is_no_command_is_refused() {
+        let table = [
+            (OsString::from("curl 'x"), "close them"),
+            ("".into(), "give a command line"),
+            (" # nothing".into(), "give a command line"),
+            (OsString::from_vec(vec![b'a', 0xff]), "it is not text"),
+        ];
+        for (line, words) in table {
+            let refusal = probe(line, &environment()).unwrap_err();
+            assert!(refusal.exit_code == exit_code::USAGE && refusal.message.contains(words), "{}", refusal.message);
+        }
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_executed_has_a_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str, mode: u32| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            path.into_os_string()
+        };
+        let table = [
+            ("/no/such".into(), "there is no such program"),
+            (write("plain", "", 0o644), "make it executable"),
+            (write("script", "#!/no/interpreter\n", 0o755), "/no/interpreter is not there"),
+        ];
+        for (program, words) in table {
+            let refusal = hook(program, &environment()).unwrap_err();
+            assert!(
+                refusal.exit_code == exit_code::CANNOT_WORK && refusal.message.contains(words),
+                "{}",
+                refusal.message
+            );
+        }
+        let timeout = FindError::Other(io::ErrorKind::TimedOut.into());
+        assert!(remedy(&timeout).contains("does not answer"));
+        assert!(!remedy(&FindError::Other(io::ErrorKind::Other.into())).contains("does not answer"));
+    }
+}

@@ -218,3 +218,6 @@ fn seed() -> u64 {
         Ok(_) | Err(_) => fallback,
     }
 }
+
+#[cfg(test)]
+mod tests;

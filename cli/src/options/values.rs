@@ -119,8 +119,7 @@ pub fn switch(value: OsString) -> Parsed<bool> {
 
 /// How often `-v` is meant by a variable.
 pub fn verbosity(value: OsString) -> Parsed<u8> {
-    let level = text(value)?.parse().ok().filter(|level| *level <= 2);
-    level.ok_or_else(|| "give 0, 1 or 2".to_owned())
+    text(value)?.parse().map_err(|_| "give 0, 1 or 2".to_owned())
 }
 
 /// A decimal number, 0 or more.

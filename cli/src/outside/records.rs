@@ -3,6 +3,7 @@
 use super::assert_line;
 use crate::journal::Line;
 use crate::options::{Request, Settings, read};
+use crate::patience::LastWords;
 use crate::report::{Record, Reporter, Sink, Standing, Status, Troubles};
 use serde_json::Value;
 use std::cell::LazyCell;
@@ -55,7 +56,7 @@ impl Sink for Reader {
         assert_eq!(serde_json::from_str::<Value>(&status).unwrap()["name"], self.status.name);
     }
 
-    fn flush(&mut self) {}
+    fn flush(&mut self, _last_words: &mut LastWords) {}
 }
 
 /// Its sentences are lines, and so is its JSON, which can be read again.

@@ -102,6 +102,6 @@ fn of_probe(value: &OsStr) {
 fn of_moment(value: &OsStr) {
     let Some(moment) = read(|value| Moment::parse(&value.to_string_lossy()), value) else { return };
     for log_end in [Timestamp::MIN, Timestamp::UNIX_EPOCH, Timestamp::MAX] {
-        moment.end(log_end);
+        moment.end(Timestamp::MIN, log_end);
     }
 }

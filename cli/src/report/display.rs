@@ -227,4 +227,98 @@ mod tests {
         assert!(Names(&processes).to_string().ends_with("pid 8 and 2 more"));
         assert_eq!(Names(&processes[..1]).to_string(), "pid 1");
     }
+
+    #[test]
+    fn durations_are_told_to_the_millisecond() {
+        for (millis, text) in [(0, "0 s"), (1, "0.001 s"), (100, "0.1 s"), (10_000, "10 s"), (61_250, "61.25 s")] {
+            assert_eq!(Seconds(Duration::from_millis(millis)).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn ends_are_told_in_words() {
+        let failure = |kind| StartFailure { kind, os_error: 13 };
+        let table = [
+            (SignalNumber(15).to_string(), "SIGTERM"),
+            (SignalNumber(99).to_string(), "signal 99"),
+            (Status(ExitStatus::Code(3)).to_string(), "exited with code 3"),
+            (Status(ExitStatus::Signal(9)).to_string(), "was killed by SIGKILL"),
+            (Failure(failure(StartFailureKind::NotFound)).to_string(), "not found"),
+            (
+                Failure(failure(StartFailureKind::NotExecutable)).to_string(),
+                "not executable: Permission denied (os error 13)",
+            ),
+            (Failure(failure(StartFailureKind::Passing)).to_string(), "Permission denied (os error 13)"),
+            (Ended(End::Hung).to_string(), "hung"),
+            (Ended(End::Exited(ExitStatus::Code(1))).to_string(), "exited with code 1"),
+            (Ended(End::NotStarted(failure(StartFailureKind::Passing))).to_string(), "could not be started"),
+            (Reason(GiveUp::NeverRestarts, Limit::Unlimited).to_string(), "--restart never"),
+            (Reason(GiveUp::CannotStart, Limit::Unlimited).to_string(), "trying again would not help"),
+            (Reason(GiveUp::RestartsUsedUp, Limit::Times(0)).to_string(), "--max-restarts 0"),
+            (Reason(GiveUp::RestartsUsedUp, Limit::Times(5)).to_string(), "5 of 5 restarts used up"),
+            (Reason(GiveUp::RestartsUsedUp, Limit::Unlimited).to_string(), "restarts used up"),
+            (Counted(1, "thread", "threads").to_string(), "1 thread"),
+            (Counted(0, "thread", "threads").to_string(), "0 threads"),
+        ];
+        for (told, words) in table {
+            assert_eq!(told, words);
+        }
+    }
+
+    #[test]
+    fn who_gets_a_signal_is_named() {
+        let processes = || vec![named(2, "sh"), named(3, "a\nb"), named(4, "")];
+        let table = [
+            (Target::Group { group: 2 }, "process group 2"),
+            (Target::Processes { processes: processes() }, "pid 2 (sh), pid 3 (a\\nb), pid 4"),
+            (Target::Leftovers { processes: processes() }, "leftovers: pid 2 (sh), pid 3 (a\\nb), pid 4"),
+            (Target::Unseen {}, "leftovers that cannot be seen"),
+        ];
+        for (target, words) in table {
+            assert_eq!(Recipient(&target).to_string(), words);
+        }
+    }
+
+    #[test]
+    fn an_autopsy_tells_what_a_process_did() {
+        let (cpu, over) = (Duration::from_millis(1500), Duration::from_secs(20));
+        let plain = ProcessSnapshot {
+            process: named(7, "web"),
+            parent: 1,
+            state: 'X',
+            waits_in: String::new(),
+            cpu,
+            over,
+            threads: 1,
+            tracer: None,
+        };
+        let usage = "used 1.5 s of CPU in the last 20 s, 1 thread";
+        assert_eq!(Snapshot(&plain).to_string(), format!("autopsy: pid 7 (web): state X, {usage}"));
+        let states = [
+            ('R', "running"),
+            ('S', "sleeping"),
+            ('D', "waiting in the kernel, perhaps for a disk; no signal interrupts it"),
+            ('T', "stopped"),
+            ('t', "stopped by a debugger"),
+        ];
+        for (state, meaning) in states {
+            let process = ProcessSnapshot { state, waits_in: "futex".to_owned(), tracer: Some(9), ..plain.clone() };
+            let expected =
+                format!("autopsy: pid 7 (web): state {state} ({meaning}) in futex, traced by pid 9, {usage}");
+            assert_eq!(Snapshot(&process).to_string(), expected);
+        }
+        let rest = Rest { processes: 1, running: 0, cpu };
+        assert_eq!(Remainder(&rest).to_string(), "autopsy: 1 more process, 0 of them running, used 1.5 s of CPU");
+    }
+
+    #[test]
+    fn a_process_that_the_terminal_has_stopped_has_a_remedy() {
+        assert!(remedy(Signal::TTIN.number()).contains("redirect its input"));
+        assert!(remedy(Signal::TTOU.number()).contains("redirect its output"));
+        assert_eq!((remedy(Signal::STOP.number()), remedy(99)), ("", ""));
+    }
+
+    fn named(pid: i32, name: &str) -> Named {
+        Named { pid, name: name.to_owned() }
+    }
 }

@@ -138,4 +138,16 @@ mod tests {
         assert_eq!(repeats.take_of_backend(&goes_on(2), at), Verdict::Told { passed_over: 0 });
         assert_eq!(repeats.take_of_backend(&goes_on(1), at), Verdict::PassedOver);
     }
+
+    #[test]
+    fn of_many_kinds_the_oldest_is_forgotten() {
+        let at = Instant::ORIGIN;
+        let mut repeats = Repeats::default();
+        let mut goes_on = |pid| repeats.take_of_backend(&UnixNotice::ProcessContinued { pid }, at);
+        let told = Verdict::Told { passed_over: 0 };
+        assert!((1..=MOST_KINDS as i32).all(|pid| goes_on(pid) == told));
+        assert_eq!((goes_on(1), goes_on(MOST_KINDS as i32)), (Verdict::PassedOver, Verdict::PassedOver));
+        assert_eq!(goes_on(0), Verdict::Told { passed_over: 2 });
+        assert_eq!((goes_on(2), goes_on(1)), (Verdict::PassedOver, told));
+    }
 }

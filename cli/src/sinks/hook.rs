@@ -92,3 +92,21 @@ fn weight_of_unix_notice(notice: &UnixNotice) -> Weight {
         | UnixNotice::Tick {} => Weight::Repeats,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hooks_are_told_of_all_but_details_and_their_own_failures() {
+        let is_told = |level, content| is_for_hooks(&Record::new(level, content, String::new()));
+        let trouble = |with| Content::Trouble { with, error: String::new() };
+        for level in [Level::Error, Level::Warn, Level::Info] {
+            assert!(is_told(level, Content::Settings {}) && is_told(level, trouble("log")), "{level}");
+            assert!(!is_told(level, trouble(HOOK)), "{level}");
+        }
+        for level in [Level::Debug, Level::Trace] {
+            assert!(!is_told(level, Content::Settings {}), "{level}");
+        }
+    }
+}

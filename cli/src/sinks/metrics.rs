@@ -36,4 +36,28 @@ mod tests {
         assert!(text.contains("supervisor_up{name=\"a\\\\b\\\"c\\nd\"} 0\n"), "{text}");
         assert!(text.lines().all(|line| line.starts_with("# ") || line.starts_with("supervisor_")), "{text}");
     }
+
+    #[test]
+    fn each_metric_has_its_value() {
+        let mut status = Status::new("web".to_owned(), Limit::Unlimited);
+        status.state = State::Running;
+        status.restarts = 2;
+        let counts = &mut status.counts;
+        (counts.starts, counts.failed_starts, counts.hangs, counts.kills) = (3, 4, 5, 6);
+        (counts.last_start, counts.last_heartbeat) = (7.5, 8.25);
+        let table = [
+            ("up", "1"),
+            ("starts_total", "3"),
+            ("failed_starts_total", "4"),
+            ("hangs_total", "5"),
+            ("kills_total", "6"),
+            ("consecutive_restarts", "2"),
+            ("last_start_timestamp_seconds", "7.5"),
+            ("last_heartbeat_timestamp_seconds", "8.25"),
+        ];
+        let text = text(&status);
+        for (name, value) in table {
+            assert!(text.contains(&format!("\nsupervisor_{name}{{name=\"web\"}} {value}\n")), "{name}: {text}");
+        }
+    }
 }

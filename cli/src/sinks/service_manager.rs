@@ -189,3 +189,152 @@ pub fn feeding_interval() -> Option<Duration> {
     let micros: u64 = variable("WATCHDOG_USEC")?.parse().ok()?;
     (micros > 0 && !for_another).then(|| Duration::from_micros(micros) / 2)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::machine;
+    use log::Level;
+    use supervisor_core::{Instant, LastBeat, Main, Outcome, Supervisor};
+
+    const RUNNING: Phase = Phase::Running { pid: 7, last_beat: LastBeat::Start(Instant::ORIGIN) };
+
+    struct Scene {
+        _folder: tempfile::TempDir,
+        above: UnixDatagram,
+        manager: ServiceManager,
+    }
+
+    impl Scene {
+        fn new(readiness: Readiness) -> Scene {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("notify");
+            let above = UnixDatagram::bind(&path).unwrap();
+            above.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+            let messages = begin(parse(path.as_os_str()).unwrap(), Troubles::channel().0).unwrap();
+            Scene { _folder: folder, above, manager: ServiceManager { messages, readiness, known: None } }
+        }
+
+        fn take(&mut self, content: Content, run: u64, phase: Phase) {
+            let standing = Standing { run: RunId(run), phase, restarts: 1, ..Standing::FIRST };
+            self.manager.record(&Record::new(Level::Info, content, String::new()), &standing);
+        }
+
+        /// The next message that the manager gets.
+        fn told(&self) -> String {
+            let mut bytes = [0; 256];
+            let length = self.above.recv(&mut bytes).unwrap();
+            String::from_utf8(bytes[..length].to_vec()).unwrap()
+        }
+    }
+
+    fn some_notice() -> Content {
+        machine(Notice::StoppingInstead { run: RunId(1) })
+    }
+
+    fn ready_notice() -> Content {
+        machine(Notice::Ready { run: RunId(1), pid: 7 })
+    }
+
+    fn tick() -> Content {
+        Content::Backend(UnixNotice::Tick {})
+    }
+
+    #[test]
+    fn each_phase_is_told_once() {
+        let mut scene = Scene::new(Readiness::Message);
+        let until = Instant::ORIGIN;
+        let table = [
+            (Phase::Starting, "STATUS=run 1: starting"),
+            (RUNNING, "STATUS=run 1, pid 7: not ready yet"),
+            (Phase::Hung(Main::Left), "STATUS=run 1: hung"),
+            (Phase::Restarting(Main::Left), "STATUS=run 1: to be started again"),
+            (Phase::Clearing, "STATUS=run 1: has ended"),
+            (Phase::BackingOff { until }, "STATUS=run 1: has ended; restart 2 comes after 0 s"),
+            (Phase::Stopping(Main::Left), "STOPPING=1\nSTATUS=run 1: stopping"),
+            (Phase::Done(Outcome::Stopped), "STOPPING=1"),
+        ];
+        for (phase, words) in table {
+            scene.take(some_notice(), 1, phase);
+            scene.take(some_notice(), 1, phase);
+            assert_eq!(scene.told(), words);
+        }
+        scene.take(some_notice(), 2, Phase::Done(Outcome::Stopped));
+        assert_eq!(scene.told(), "STOPPING=1", "of another run");
+    }
+
+    #[test]
+    fn a_service_is_ready_when_it_is_started_or_when_it_says_so() {
+        let ready = format!("READY=1\nMAINPID={}", std::process::id());
+        let mut scene = Scene::new(Readiness::Start);
+        scene.take(some_notice(), 1, RUNNING);
+        assert_eq!(scene.told(), format!("{ready}\nSTATUS=run 1, pid 7"));
+        scene.take(ready_notice(), 1, RUNNING);
+        scene.take(tick(), 1, RUNNING);
+        assert_eq!(scene.told(), "WATCHDOG=1", "it is ready already");
+
+        let mut scene = Scene::new(Readiness::Message);
+        scene.take(ready_notice(), 1, RUNNING);
+        assert_eq!(scene.told(), "STATUS=run 1, pid 7: not ready yet");
+        assert_eq!(scene.told(), ready);
+        scene.take(Content::Backend(UnixNotice::Status { text: "up".to_owned() }), 1, RUNNING);
+        assert_eq!(scene.told(), "STATUS=up");
+    }
+
+    #[test]
+    fn a_hang_feeds_no_watchdog() {
+        let mut scene = Scene::new(Readiness::Start);
+        scene.take(tick(), 1, Phase::Hung(Main::Left));
+        scene.take(tick(), 1, Phase::Clearing);
+        assert_eq!(scene.told(), "WATCHDOG=1");
+        scene.take(Content::Backend(UnixNotice::Status { text: "up".to_owned() }), 1, Phase::Hung(Main::Left));
+        assert_eq!(scene.told(), "STATUS=up");
+    }
+
+    /// The manager does not read, so that nothing of this has been sent when the next message comes.
+    #[test]
+    fn of_what_tells_the_present_the_latest_is_enough() {
+        let (sent, messages) = std::sync::mpsc::channel();
+        let (go, gate) = std::sync::mpsc::channel::<()>();
+        let (begun, first) = std::sync::mpsc::channel();
+        let worker = Worker::new("test", MOST_WAITING, move |message: String| {
+            begun.send(()).unwrap();
+            gate.recv().unwrap();
+            sent.send(message).unwrap();
+        });
+        let manager = ServiceManager { messages: worker, readiness: Readiness::Start, known: None };
+        manager.say("STATUS=0".to_owned());
+        first.recv().unwrap();
+        let said =
+            ["STATUS=1", "WATCHDOG=1", "READY=1\nSTATUS=x", "STATUS=2", "WATCHDOG=1", "STOPPING=1", "STATUS=3\nX=1"];
+        said.into_iter().for_each(|message| manager.say(message.to_owned()));
+        let expected = ["STATUS=0", "READY=1\nSTATUS=x", "STATUS=2", "WATCHDOG=1", "STOPPING=1", "STATUS=3\nX=1"];
+        (0..expected.len()).for_each(|_| go.send(()).unwrap());
+        let told: Vec<_> = (0..expected.len()).map(|_| messages.recv().unwrap()).collect();
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn one_that_cannot_be_told_anything_is_told_of_once() {
+        let (troubles, told) = Troubles::channel();
+        let worker = begin(parse(OsStr::new("/no/such/socket")).unwrap(), troubles).unwrap();
+        (0..3).for_each(|_| worker.put("READY=1".to_owned()));
+        worker.flush(Duration::from_secs(60));
+        let told: Vec<_> = told.try_iter().map(|record| record.words).collect();
+        assert!(told.len() == 1 && told[0].contains("cannot be told anything"), "{told:?}");
+    }
+
+    #[test]
+    fn an_address_is_a_path_or_an_abstract_name() {
+        let parsed = |text: &str| parse(OsStr::new(text));
+        assert_eq!(parsed("/run/notify").unwrap().as_pathname(), Some(std::path::Path::new("/run/notify")));
+        assert_eq!(parsed("@name").unwrap().as_abstract_name(), Some(&b"name"[..]));
+        assert_eq!(parsed("vsock:2:1234").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn the_machine_begins_as_the_manager_expects() {
+        let (supervisor, _) = Supervisor::start(supervisor_core::Policy::default());
+        assert_eq!(supervisor.phase(), Standing::FIRST.phase);
+    }
+}

@@ -260,4 +260,59 @@ mod tests {
         drop(versions);
         assert_eq!(errors.try_iter().collect::<Vec<_>>(), [io::ErrorKind::NotFound]);
     }
+
+    #[test]
+    fn a_pid_file_is_there_while_the_command_lives() {
+        let mut status = Status::new("web".to_owned(), supervisor_core::Limit::Unlimited);
+        assert_eq!(version(FileForm::Pid, &status), Version::Gone);
+        status.pid = Some(7);
+        assert_eq!(version(FileForm::Pid, &status), text("7\n"));
+        assert_eq!(version(FileForm::Status, &status), Version::Text(status.json()));
+        assert_eq!(version(FileForm::Metrics, &status), Version::Text(metrics::text(&status)));
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (plain, link) = (folder.path().join("plain"), folder.path().join("link"));
+        fs::write(&plain, "").unwrap();
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        for path in [&plain, &link, &folder.path().join("nothing")] {
+            assert!(refuse_what_is_no_file(path).is_ok(), "{}", path.display());
+        }
+        for path in [folder.path(), Path::new("/dev/null")] {
+            let error = refuse_what_is_no_file(path).unwrap_err();
+            assert_eq!(reason(&error), "it is there, and not a regular file");
+        }
+    }
+
+    #[test]
+    fn a_reason_names_no_temporary_file() {
+        let denied = format!("user {} may not write to its folder", rustix::process::geteuid().as_raw());
+        let table = [
+            (io::ErrorKind::NotFound, "its folder is not there"),
+            (io::ErrorKind::PermissionDenied, denied.as_str()),
+            (io::ErrorKind::TimedOut, "its file system does not answer"),
+            (io::ErrorKind::StorageFull, "no storage space"),
+        ];
+        for (kind, words) in table {
+            assert_eq!(reason(&io::Error::new(kind, ".supervisor-1-status")), words);
+        }
+    }
+
+    #[test]
+    fn heartbeats_alone_rewrite_seldom() {
+        use supervisor_core::{Notice, RunId};
+        let heartbeat = Notice::Heartbeat { run: RunId(1), pid: 7, first: false, ago: Duration::ZERO };
+        let written = |notice: Notice, age: Duration| {
+            let status = Status::new("web".to_owned(), supervisor_core::Limit::Unlimited);
+            let begun = Instant::now().checked_sub(age).unwrap();
+            let mut files = StateFiles { status, files: vec![], written: begun };
+            let record = Record::new(log::Level::Info, crate::report::machine(notice), String::new());
+            files.record(&record, &Standing::FIRST);
+            files.written != begun
+        };
+        assert!(!written(heartbeat, Duration::ZERO) && written(heartbeat, SELDOM));
+        assert!(written(Notice::Started { run: RunId(1), pid: 7 }, Duration::ZERO));
+    }
 }

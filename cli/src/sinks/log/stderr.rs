@@ -116,3 +116,81 @@ pub fn is_journal() -> bool {
 fn is_named(stat: &Stat, stream: &str) -> bool {
     stream == format!("{}:{}", stat.st_dev, stat.st_ino)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::pipe::pipe;
+
+    /// A pipe that does not wait, as standard error is opened anew.
+    fn reopened() -> (OwnedFd, Stderr) {
+        let (reading, writing) = pipe().unwrap();
+        rustix::io::ioctl_fionbio(&writing, true).unwrap();
+        (reading, Stderr::Reopened(writing))
+    }
+
+    fn read(pipe: &OwnedFd) -> Vec<u8> {
+        let mut bytes = [0; 1 << 17];
+        let length = rustix::io::read(pipe, &mut bytes[..]).unwrap();
+        bytes[..length].to_vec()
+    }
+
+    #[test]
+    fn what_finds_room_is_written_at_once_and_the_rest_is_left() {
+        let (reading, stderr) = reopened();
+        assert_eq!(stderr.write_now(b"line\n").unwrap(), 5);
+        assert_eq!(read(&reading), b"line\n");
+        let long = vec![b'x'; 1 << 20];
+        let written = stderr.write_now(&long).unwrap();
+        assert!((1..long.len()).contains(&written), "{written}");
+        assert!(!stderr.is_writable());
+        assert_eq!(stderr.write_now(b"more").unwrap(), 0);
+        while !stderr.is_writable() {
+            read(&reading);
+        }
+        drop(reading);
+        assert!(stderr.write_now(b"line\n").is_err() && stderr.write(b"line\n").is_err());
+    }
+
+    #[test]
+    fn all_is_written_however_long_the_reader_takes() {
+        let (reading, stderr) = reopened();
+        let long: Vec<u8> = (0..1 << 18).map(|number| number as u8).collect();
+        let reader = std::thread::spawn({
+            let length = long.len();
+            move || {
+                let mut text = Vec::new();
+                while text.len() < length {
+                    text.extend(read(&reading));
+                }
+                text
+            }
+        });
+        stderr.write(&long).unwrap();
+        assert!(reader.join().unwrap() == long);
+    }
+
+    #[test]
+    fn a_file_loses_no_line_and_a_distant_one_holds_nothing_up() {
+        let shared = io::stderr;
+        let rooms = [
+            (Stderr::LocalFile(shared()), ROOM_OF_FILE),
+            (Stderr::DistantFile(shared()), ROOM_OF_FILE),
+            (Stderr::Socket(shared()), ROOM),
+            (Stderr::Other(shared()), ROOM),
+        ];
+        for (stderr, room) in rooms {
+            assert_eq!(stderr.room(), room);
+        }
+        for slow in [Stderr::DistantFile(shared()), Stderr::Other(shared())] {
+            assert_eq!(slow.write_now(b"not here").unwrap(), 0);
+        }
+    }
+
+    #[test]
+    fn the_journal_is_known_by_device_and_inode() {
+        let stat = fstat(io::stderr()).unwrap();
+        assert!(is_named(&stat, &format!("{}:{}", stat.st_dev, stat.st_ino)));
+        assert!(!is_named(&stat, &format!("{}:{}", stat.st_dev, stat.st_ino + 1)) && !is_named(&stat, ""));
+    }
+}
