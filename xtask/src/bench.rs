@@ -2,6 +2,7 @@
 
 mod chart;
 mod growth;
+mod lateness;
 mod measure;
 mod own;
 mod page;
@@ -42,6 +43,9 @@ pub struct Options {
     /// Measure how costs grow instead: with restarts, descendants, and supervisors side by side
     #[arg(long)]
     growth: bool,
+    /// Measure how late thousands of hangs are decided instead, on an idle machine and on a busy one
+    #[arg(long, conflicts_with = "growth")]
+    lateness: bool,
 }
 
 const THOROUGH: Effort = Effort { rounds: 15, window: Duration::from_secs(5), instances: 5, hangs: 200 };
@@ -65,6 +69,9 @@ fn measured(options: &Options) -> io::Result<()> {
     };
     if options.growth {
         return growth::measure(&own, options.quick);
+    }
+    if options.lateness {
+        return lateness::measure(&own, options.quick);
     }
     let by_cargo = workspace::build_release()?;
     let effort = if options.quick { QUICK } else { THOROUGH };
