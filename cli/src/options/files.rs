@@ -49,7 +49,8 @@ pub fn state_files(options: &Options, heartbeat_file: &Path) -> Result<Vec<State
 
 fn own_file(option: &str, path: &Path) -> Result<OwnFile, Refusal> {
     OwnFile::new(path).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidInput => {
+        // What the system refuses is no mistake in the path.
+        io::ErrorKind::InvalidInput if error.raw_os_error().is_none() => {
             usage(format!("invalid value '{}' for '{option} <PATH>': give the path of a file", path.display()))
         }
         _ => cannot_work(format!("{option} {}: cannot be written: {error}", path.display())),
