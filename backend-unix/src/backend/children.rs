@@ -85,8 +85,11 @@ impl Children {
 }
 
 fn all_children() -> BTreeSet<i32> {
-    let listed = children_of(std::process::id().cast_signed());
-    listed.map_or_else(|_| probed_children(), BTreeSet::from_iter)
+    match children_of(std::process::id().cast_signed()) {
+        // That this process is gone, so that it has none, is not so.
+        Ok(children) if !children.is_empty() || !has_children() => children.into_iter().collect(),
+        Ok(_) | Err(_) => probed_children(),
+    }
 }
 
 fn probed_children() -> BTreeSet<i32> {

@@ -53,7 +53,8 @@ pub fn same_file(option: &str, path: &Path, other: &str) -> Refusal {
 
 fn own_file(option: &str, path: &Path) -> Result<OwnFile, Refusal> {
     OwnFile::new(path).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidInput => {
+        // What the system refuses is no mistake in the path.
+        io::ErrorKind::InvalidInput if error.raw_os_error().is_none() => {
             usage(format!("invalid value '{}' for '{option} <PATH>': give the path of a file", path.display()))
         }
         _ => Refusal::cannot_work(format!("{option} {}: cannot be written: {error}", path.display())),

@@ -129,13 +129,14 @@ pub fn accepted(fault: &Fault, played: &Played, complaint: &Complaint) -> Option
     let end = played.trace.end;
     let is_of_the_end = matches!(complaint, Complaint::End(_) | Complaint::Panicked | Complaint::Unexplained(..));
     let is_abort = is_of_the_end && end == End::Signal(Signal::SIGABRT);
+    let has_panicked = *complaint == Complaint::Panicked;
     let is_left = matches!(complaint, Complaint::Left(_) | Complaint::LeftAtTheEnd | Complaint::Beside);
     match (played.trace.injection, fault.role, fault.call.name, fault.errno) {
         (Injection::Loading, ..) if is_of_the_end && played.starts == 0 => Some(
             "the loader, the C library and the runtime of Rust end a program that they cannot load, each in its own \
              way; nothing was started",
         ),
-        (_, Role::Thread, "mmap" | "mprotect" | "rseq" | "sigaltstack", _) if is_abort => Some(
+        (_, Role::Thread, "mmap" | "mprotect" | "rseq" | "sigaltstack", _) if is_abort || has_panicked => Some(
             "the C library and the runtime of Rust abort where a new thread cannot be set up, before its first line; \
              the keeper ends the command",
         ),
