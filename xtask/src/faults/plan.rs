@@ -16,13 +16,15 @@ pub struct Trial<'a> {
 }
 
 /// What once broke something, and is always tried first: life, role, call, error.
-const ONCE_BROKEN: [(&str, Role, &str, Errno); 6] = [
+const ONCE_BROKEN: [(&str, Role, &str, Errno); 8] = [
     ("signals", Role::Supervisor, "rt_sigprocmask", Errno::EINVAL),
     ("leftovers", Role::Keeper, "sendto", Errno::EALREADY),
     ("stranger", Role::Child, "sendto", Errno::ENOTSOCK),
     ("crash", Role::Keeper, "wait4", Errno::ESRCH),
     ("manager", Role::Keeper, "dup2", Errno::EBADF),
     ("notify", Role::Supervisor, "recvfrom", Errno::ENOTCONN),
+    ("orphaned", Role::Supervisor, "getdents64", Errno::ENOENT),
+    ("killed", Role::Supervisor, "getcwd", Errno::EINVAL),
 ];
 
 impl Trial<'_> {
