@@ -190,6 +190,7 @@ const CALLS: &[Call] = &[
     call(libc::SYS_rmdir, "rmdir", RMDIR),
     call(libc::SYS_rseq, "rseq", "EBUSY EFAULT EINVAL ENOSYS EPERM"),
     call(libc::SYS_rt_sigaction, "rt_sigaction", "EFAULT EINVAL"),
+    call(libc::SYS_rt_sigpending, "rt_sigpending", "EFAULT EINVAL"),
     call(libc::SYS_rt_sigprocmask, "rt_sigprocmask", "EFAULT EINVAL"),
     call(libc::SYS_rt_sigreturn, "rt_sigreturn", NONE),
     call(libc::SYS_sched_getaffinity, "sched_getaffinity", "EFAULT EINVAL ESRCH"),
