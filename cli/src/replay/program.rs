@@ -87,7 +87,7 @@ fn read(log: &Path) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn words(log: &Log, at: Option<Moment>) -> String {
+pub fn words(log: &Log, at: Option<Moment>) -> String {
     let mut words = String::new();
     for life in &log.lives {
         let told = match at {
