@@ -326,6 +326,8 @@ mod tests {
         fs::write(&file.shared.next, "left").unwrap();
         file.replace("text").unwrap();
         fs::write(&file.shared.next, "left").unwrap();
+        file.replace("more").unwrap();
+        fs::write(&file.shared.next, "left").unwrap();
         file.clear();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }

@@ -272,11 +272,11 @@ mod tests {
     #[test]
     fn what_an_item_makes_pointless_is_dropped_and_counted() {
         let (worker, go, taken) = stuck(8);
-        (1..=4).for_each(|item| worker.put(item));
-        assert_eq!(worker.put_instead(5, |item| item % 2 == 0), 2);
-        (0..4).for_each(|_| go.send(()).unwrap());
+        (1..=5).for_each(|item| worker.put(item));
+        assert_eq!(worker.put_instead(6, |item| item % 2 == 0), 2);
+        (0..5).for_each(|_| go.send(()).unwrap());
         worker.flush(Duration::from_secs(60));
-        assert_eq!(taken.try_iter().collect::<Vec<_>>(), [0, 1, 3, 5]);
+        assert_eq!(taken.try_iter().collect::<Vec<_>>(), [0, 1, 3, 5, 6]);
     }
 
     #[test]

@@ -212,9 +212,62 @@ mod tests {
 
     #[test]
     fn times_are_read_at_once() {
-        let table = [(0, "0 s"), (59, "59 s"), (61, "1 min 01 s"), (3_700, "1 h 01 min"), (200_000, "2 d 07 h")];
+        let table = [
+            (0, "0 s"),
+            (59, "59 s"),
+            (61, "1 min 01 s"),
+            (125, "2 min 05 s"),
+            (3_700, "1 h 01 min"),
+            (200_000, "2 d 07 h"),
+        ];
         for (seconds, text) in table {
             assert_eq!(clock(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    fn told(options: &[&str]) -> String {
+        use crate::options::{Request, read};
+        let line = [&["supervisor"], options, &["sleep", "10"]].concat();
+        match read(line.into_iter().map(std::ffi::OsString::from), []) {
+            Ok(Request::Supervise(settings)) => text(&settings),
+            Ok(_) | Err(_) => panic!("{options:?} supervises nothing"),
+        }
+    }
+
+    #[test]
+    fn a_crash_a_hang_and_the_signals_are_told() {
+        let plain = told(&["--max-restarts", "1"]);
+        for words in [
+            "a command that crashes at once",
+            ", next start 1 s later\n",
+            "a command that hangs at once, and leaves when it is asked",
+            ", hung at 20 s",
+            "\nSIGTERM asks it to leave, SIGKILL follows after 5 s\n",
+            "the delay doubles without a ceiling; --max-backoff would set one\n",
+        ] {
+            assert!(plain.contains(words), "{words}: {plain}");
+        }
+        for options in [["--max-backoff", "60"], ["--backoff-factor", "0"]] {
+            assert!(!told(&options).contains("without a ceiling"), "{options:?}");
+        }
+        assert!(told(&["--no-heartbeat", "--max-restarts", "1"]).contains("no hang is found: --no-heartbeat\n"));
+        let signals = "SIGTERM asks it to leave, SIGKILL follows after 5 s; if it hangs, SIGQUIT comes first, 3 s before \
+                       SIGTERM\n";
+        assert!(told(&["--hang-signal", "QUIT", "--hang-grace-period", "3"]).contains(signals));
+    }
+
+    #[test]
+    fn headings_and_ends_have_colours() {
+        assert_eq!((Ink::Colour.heading("x").as_str(), Ink::Plain.heading("x").as_str()), ("\x1b[1mx\x1b[0m", "x"));
+        assert!(end(&Policy::default(), Ink::Plain, Outcome::Finished, 2) == "finished after 2 starts: exit code 0");
+    }
+
+    #[test]
+    fn a_gap_is_shown_where_starts_are_left_out() {
+        let crash = Behaviour { exit: Some((Duration::ZERO, ExitStatus::Code(1))), ..Behaviour::SILENT };
+        for (restarts, gaps) in [(9, 0), (10, 0), (11, 1), (12, 1)] {
+            let text = played(Policy { max_restarts: Limit::Times(restarts), ..Policy::default() }, crash);
+            assert_eq!(text.matches("...").count(), gaps, "{restarts}: {text}");
         }
     }
 }

@@ -100,3 +100,24 @@ fn supervise(settings: Settings, signals: Signals) -> Result<ExitCode, Refusal> 
     reporter.flush(&mut last_words);
     Ok(ExitCode::from(exit_code::of(outcome)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_what_options_ask_for() {
+        let read = |words: &[&str]| policy(words.iter().map(OsString::from));
+        assert_eq!(read(&["--restart", "always"]).map(|policy| policy.restart), Ok(supervisor_core::Restart::Always));
+        let refused = [
+            (&["true"][..], "true is not an option"),
+            (&["--dry-run"], "--dry-run: leave it out"),
+            (&["--timeout", "0"], "give a duration above 0"),
+            (&["--version"], env!("CARGO_PKG_VERSION")),
+        ];
+        for (words, why) in refused {
+            let message = read(words).unwrap_err();
+            assert!(message.contains(why), "{words:?}: {message}");
+        }
+    }
+}

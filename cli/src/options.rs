@@ -365,42 +365,4 @@ fn unknown(argument: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// Words of a command line: options, with and without values, and nonsense.
-    fn word() -> impl Strategy<Value = String> {
-        let names: Vec<String> =
-            Options::command().get_arguments().filter_map(|a| a.get_long()).map(str::to_owned).collect();
-        let option = proptest::sample::select(names);
-        let value = prop_oneof![
-            "[0-9]{1,3}",
-            "-1",
-            "[0-9]\\.[0-9]",
-            "TERM",
-            "always",
-            "[a-z.]{0,6}",
-            any::<String>(),
-            Just("1\n2".to_owned())
-        ];
-        prop_oneof![
-            3 => option.clone().prop_map(|name| format!("--{name}")),
-            2 => (option, value.clone()).prop_map(|(name, value)| format!("--{name}={value}")),
-            4 => value,
-            1 => Just("--".to_owned()),
-            1 => "-[qvhVx]{1,3}",
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn no_command_line_makes_it_panic(words in proptest::collection::vec(word(), 0..8)) {
-            let line = ["supervisor".to_owned()].into_iter().chain(words).map(OsString::from);
-            if let Err(refusal) = read(line, []) {
-                prop_assert!([exit_code::USAGE, exit_code::CANNOT_WORK].contains(&refusal.exit_code));
-                prop_assert!(!refusal.message.is_empty() && !refusal.message.contains('\n'), "{}", refusal.message);
-            }
-        }
-    }
-}
+mod tests;

@@ -259,15 +259,17 @@ impl Mutation {
 fn runner() -> Vec<String> {
     let is_root = rustix::process::geteuid().is_root();
     let rights: &[&str] = if is_root { &[] } else { &["--user", "--map-current-user"] };
-    // The shell is the first process, which a test is not supposed to be.
-    let script = "export TMPDIR=$(mktemp -d); \"$0\" \"$@\"; code=$?; rm -rf \"$TMPDIR\"; exit $code";
+    // The shell is the first process, which a test is not supposed to be, and dies when cargo-mutants ends the tests. What
+    // they are run by has no number here, so that they get a process group of their own.
+    let script = "trap 'exit 143' TERM; export TMPDIR=$(mktemp -d); \
+                  env --default-signal setsid --wait \"$0\" \"$@\" & wait $!; code=$?; rm -rf \"$TMPDIR\"; exit $code";
     let alone = ["--pid", "--fork", "--mount-proc", "--kill-child=KILL", "sh", "-c", script];
     words(&[&["unshare"], rights, &alone].concat())
 }
 
-/// An array of strings without a quote of the other kind.
+/// An array of strings.
 fn toml(words: &[String]) -> String {
-    let words = words.iter().map(|word| format!("'{word}'"));
+    let words = words.iter().map(|word| format!("'''{word}'''"));
     format!("[{}]", words.collect::<Vec<_>>().join(", "))
 }
 

@@ -226,3 +226,26 @@ fn disregard(pid: i32, signal: Signal) -> Option<Disregard> {
         (false, false) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn what_a_process_does_with_a_signal_can_be_read() {
+        for (how, expected) in [("ignore", Disregard::Ignored), ("block", Disregard::Blocked)] {
+            let option = format!("--{how}-signal=TERM");
+            let mut child = Command::new("env").args([&option, "sleep", "1000"]).spawn().unwrap();
+            let pid = child.id().cast_signed();
+            while named(pid).name != "sleep" {
+                std::thread::yield_now();
+            }
+            assert_eq!(disregard(pid, Signal::TERM), Some(expected));
+            assert!([Signal::USR1, Signal::VTALRM].iter().all(|signal| disregard(pid, *signal).is_none()));
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert_eq!(disregard(i32::MAX, Signal::TERM), None);
+    }
+}

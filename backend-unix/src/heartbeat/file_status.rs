@@ -197,4 +197,57 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         assert_eq!(is_at_hand(&file), before);
     }
+
+    #[test]
+    fn what_may_wait_for_others_is_not_at_hand() {
+        let root = openat2(CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::CACHED);
+        if root.is_err() {
+            return eprintln!("skipped: this kernel cannot look into its cache alone: openat2(2), RESOLVE_CACHED");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let is_local = is_local_file(std::fs::File::open(folder.path()).unwrap());
+        assert_eq!(is_at_hand(&folder.path().join("file")), is_local);
+        assert!(!is_at_hand(Path::new("/")) && !is_at_hand(&folder.path().join("no/such")));
+        assert!(!is_local_file(std::fs::File::open("/proc/self/status").unwrap()));
+    }
+
+    #[test]
+    fn a_version_of_a_file_is_not_another_file() {
+        let whole = Timespec { tv_sec: 7, tv_nsec: 0 };
+        let fine = Timespec { tv_sec: 7, tv_nsec: 1 };
+        let file = FileStatus { device: (1, 2), inode: 3, size: 4, modified: whole, changed: whole };
+        assert!(file.is_same_file(&FileStatus { size: 5, changed: fine, ..file }));
+        for other in [FileStatus { inode: 4, ..file }, FileStatus { device: (1, 3), ..file }] {
+            assert!(!file.is_same_file(&other));
+        }
+        assert!(file.is_stamped_in_seconds());
+        for finer in [FileStatus { modified: fine, ..file }, FileStatus { changed: fine, ..file }] {
+            assert!(!finer.is_stamped_in_seconds());
+        }
+    }
+
+    #[test]
+    fn a_folder_is_no_file_to_look_at() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(file_status(folder.path()).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+        assert_eq!(file_status(&folder.path().join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn either_call_tells_the_same_of_a_mount() {
+        let is_known = |path: &str| {
+            let magic = rustix::fs::statfs(path).unwrap().f_type as u64;
+            LOCAL.iter().any(|(_, of)| *of == magic)
+        };
+        for path in [std::env::temp_dir().to_str().unwrap(), "/proc"] {
+            assert_eq!(is_local_file(std::fs::File::open(path).unwrap()), is_known(path), "{path}");
+            let status = |wanted| statx(CWD, path, AtFlags::empty(), wanted).unwrap().stx_mnt_id;
+            assert_eq!(has_local_kind(status(StatxFlags::MNT_ID)), is_known(path), "{path}");
+            // Older kernels have no such call.
+            if let Some(magic) = magic_of_mount(status(MOUNT_ID)) {
+                assert_eq!(magic, rustix::fs::statfs(path).unwrap().f_type as u64, "{path}");
+            }
+        }
+        assert!(magic_of_mount(0).is_none() && !has_local_kind(0) && !is_local_mount(0));
+    }
 }

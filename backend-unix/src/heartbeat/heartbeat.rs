@@ -342,4 +342,16 @@ mod tests {
     fn lag() -> Duration {
         Duration::from_nanos(stamp_lag() as u64)
     }
+
+    #[test]
+    fn a_link_that_leads_to_the_same_file_dates_its_heartbeats() {
+        let mut f = fixture();
+        let file = f.path.with_extension("1");
+        fs::write(&file, "").unwrap();
+        std::os::unix::fs::symlink(&file, &f.path).unwrap();
+        f.begin();
+        f.wait_for_a_tick();
+        f.beat();
+        assert!(matches!(f.look(), Observation::Changed { .. }));
+    }
 }

@@ -249,4 +249,44 @@ mod tests {
         assert!(change_mask(libc::SIG_SETMASK, &before).unwrap().iter().any(|signal| one.contains(signal)));
         assert_eq!(change_mask(libc::SIG_SETMASK, &before), Ok(before));
     }
+
+    #[test]
+    fn a_set_has_a_bit_for_each_signal() {
+        let real_time = Signal::real_time_ones().next().unwrap();
+        let set = set_of([Signal::HUP, Signal::TERM, real_time].into_iter());
+        // SAFETY: a set begins with 64 bits.
+        let bits = unsafe { *std::ptr::from_ref(set.as_ref()).cast::<u64>() };
+        assert_eq!(bits, 1 | 1 << 14 | 1 << 33);
+    }
+
+    #[test]
+    fn a_disposition_is_found_as_it_was_set() {
+        // No other test uses this one, and its default is to be ignored anyway.
+        let signal = Signal::WINCH;
+        for (disposition, ignored) in [(libc::SIG_IGN, true), (libc::SIG_DFL, false)] {
+            set_disposition(signal, disposition).unwrap();
+            assert_eq!(is_ignored(signal), Ok(ignored));
+        }
+    }
+
+    #[test]
+    fn signals_are_read_one_by_one_until_there_are_none() {
+        let (reading, writing) = rustix::pipe::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&reading, true).unwrap();
+        let write = |signal: Signal, bytes: usize| {
+            let mut info = [0_u8; size_of::<libc::signalfd_siginfo>()];
+            info[..4].copy_from_slice(&signal.number().to_ne_bytes());
+            rustix::io::write(&writing, &info[..bytes]).unwrap();
+        };
+        let whole = size_of::<libc::signalfd_siginfo>();
+        write(Signal::TERM, whole);
+        assert_eq!(read_one(reading.as_fd()).map(|info| info.ssi_signo), Some(Signal::TERM.number().cast_unsigned()));
+        assert!(read_one(reading.as_fd()).is_none());
+        write(Signal::TERM, whole - 1);
+        assert!(read_one(reading.as_fd()).is_none(), "it is cut off");
+        (0..2).for_each(|_| write(Signal::CHLD, whole));
+        drain(reading.as_fd());
+        write(Signal::HUP, whole);
+        assert_eq!(read_one(reading.as_fd()).map(|info| info.ssi_signo), Some(Signal::HUP.number().cast_unsigned()));
+    }
 }

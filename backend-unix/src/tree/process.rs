@@ -172,4 +172,22 @@ mod tests {
         own.id.start_time += 1;
         assert_eq!(own.signal(Signal::KILL).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
+
+    #[test]
+    fn a_process_is_known_until_it_is_gone_or_waits_to_be_reaped() {
+        let own = ProcessId::own().unwrap();
+        assert_eq!(own.pid, std::process::id().cast_signed());
+        assert!(own.is_alive() && !ProcessId { start_time: own.start_time + 1, ..own }.is_alive());
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let id = ProcessId::of(child.id().cast_signed()).unwrap();
+        assert!(id.is_alive() && id.start_time >= own.start_time);
+        Signal::KILL.send(id.pid).unwrap();
+        while id.is_alive() {
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
+        for pid in [id.pid, i32::MAX, 0, -1] {
+            assert!(ProcessId::of(pid).is_none() && !ProcessId { pid, start_time: 0 }.is_alive(), "{pid}");
+        }
+    }
 }

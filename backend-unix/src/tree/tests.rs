@@ -85,6 +85,21 @@ fn below_two_keepers_the_children_of_the_first_are_none_of_the_run() {
     let pid = scene.told();
     // The shell may execute what stands in parentheses itself only where nothing follows it.
     assert_eq!(scene.members(), [pid]);
+    assert!(scene.tree.contains(pid), "a grandchild of the root");
+}
+
+#[test]
+fn a_process_that_is_gone_is_nothing_to_tell() {
+    let mut scene = Scene::new(Company::Alone, TWO);
+    let pid = scene.told();
+    let process = Process::read(pid).unwrap();
+    Signal::KILL.send(pid).unwrap();
+    while scene.members().contains(&pid) {
+        std::thread::yield_now();
+    }
+    let gone = Process { id: ProcessId { start_time: 1, ..process.id }, ..process };
+    let mut notices = Vec::new();
+    assert!(!try_signal(&gone, Signal::TERM, &mut notices) && notices.is_empty());
 }
 
 #[test]

@@ -126,4 +126,13 @@ mod tests {
             assert_eq!(found(words), None, "{words:?}");
         }
     }
+
+    #[test]
+    fn a_third_of_the_letters_may_be_wrong_but_not_more() {
+        let meant = |word: &str| nearest(word, ["always", "term"].into_iter());
+        assert_eq!((meant("alxxys"), meant("terx"), meant("tore")), (Some("always"), Some("term"), None));
+        let ours = ["SUPERVISOR_ON_EVENT"].map(OsString::from).into();
+        let found = |name: &str| misspelt_variables([OsStr::new(name)].into_iter(), &ours).count();
+        assert_eq!((found("SUPERVISOR_ON_EVXXT"), found("SUPERVISOR_ON_XXXXT")), (1, 0));
+    }
 }

@@ -119,7 +119,7 @@ impl Account {
     }
 
     fn stretch_outage(&mut self, until: Timestamp) {
-        let is_outage = self.last().state.is_outage() && self.periods.len() > 1;
+        let is_outage = self.last().state.is_outage();
         if let Some(outage) = self.outages.last_mut().filter(|_| is_outage) {
             outage.to = until;
         }
@@ -215,5 +215,39 @@ mod tests {
         account.go_on(second(50));
         assert_eq!(account.outages.len(), 1);
         assert_eq!(account.longest_outage().unwrap().length(), Duration::from_secs(40));
+    }
+
+    #[test]
+    fn a_first_start_that_fails_is_an_outage() {
+        let mut account = Account::new(second(0));
+        account.enter(State::Ending, second(5), "it cannot start");
+        account.go_on(second(9));
+        let outage = account.longest_outage().unwrap();
+        assert_eq!((account.outages.len(), outage.from, outage.to), (1, second(5), second(9)));
+    }
+
+    #[test]
+    fn an_end_that_was_asked_for_is_part_of_the_stop() {
+        let mut account = hung_once();
+        account.end_run(second(101), "it exited");
+        assert_eq!((account.outages.len(), account.total(State::Ending)), (2, Duration::from_secs(5)));
+        let mut account = hung_once();
+        account.enter(State::Stopping, second(100), "");
+        account.end_run(second(101), "it exited");
+        account.go_on(second(101));
+        assert_eq!((account.outages.len(), account.total(State::Stopping)), (1, Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn outages_before_a_wanted_end_stay() {
+        let mut account = hung_once();
+        account.enter(State::Ending, second(100), "it exited");
+        account.end_as_wanted();
+        assert_eq!(account.outages.len(), 1);
+    }
+
+    #[test]
+    fn what_was_never_wanted_has_no_availability() {
+        assert_eq!(Account::new(second(0)).availability(), None);
     }
 }

@@ -1,3 +1,5 @@
+mod stories;
+
 use super::life::{Beginning, Course};
 use super::*;
 
@@ -46,6 +48,7 @@ fn what_was_changed_is_found() {
         LIFE.replace("\"exit_code\":124", "\"exit_code\":0"),
         LIFE.replace("\"event\":\"hung\"", "\"event\":\"stopping\""),
         without("\"event\":\"killing\""),
+        without("\"event\":\"done\""),
         without("\"unchanged\""),
     ];
     for log in changed {
@@ -53,6 +56,16 @@ fn what_was_changed_is_found() {
         let message = replay(&log).err().expect("a difference");
         assert!(message.starts_with("2026-11-25T19:29:0"), "{message}");
     }
+}
+
+#[test]
+fn damaged_lines_are_counted_where_the_log_differs() {
+    let changed = LIFE.replace("\"delay\":0.2", "\"delay\":0.3");
+    assert!(!replay(&changed).err().unwrap().contains("damaged"));
+    let message = replay(&format!("{changed}{{\"version\":1,\n{{\"version\":1,\"time\"\n")).err().unwrap();
+    assert!(message.contains("(2 damaged lines could not be read)"), "{message}");
+    let only_damaged = replay("{\"version\":1,\n").err().unwrap();
+    assert!(only_damaged.contains("the file is damaged"), "{only_damaged}");
 }
 
 #[test]

@@ -64,8 +64,16 @@ mod tests {
 
     #[test]
     fn durations_have_two_units_at_most() {
-        let table =
-            [(0.25, "0.25 s"), (59.0, "59 s"), (61.0, "1 min 1 s"), (7_980.0, "2 h 13 min"), (172_800.0, "2 d")];
+        let table = [
+            (0.25, "0.25 s"),
+            (59.0, "59 s"),
+            (61.0, "1 min 1 s"),
+            (150.0, "2 min 30 s"),
+            (7_980.0, "2 h 13 min"),
+            (86_399.0, "23 h 59 min"),
+            (172_800.0, "2 d"),
+            (200_000.0, "2 d 7 h"),
+        ];
         for (seconds, words) in table {
             assert_eq!(Span(duration(seconds)).to_string(), words);
         }

@@ -150,4 +150,19 @@ mod tests {
         assert_eq!(goes_on(0), Verdict::Told { passed_over: 2 });
         assert_eq!((goes_on(2), goes_on(1)), (Verdict::PassedOver, told));
     }
+
+    #[test]
+    fn what_the_supervisor_decides_is_told_however_often() {
+        use supervisor_backend_unix::Named;
+        let (at, told) = (Instant::ORIGIN, Verdict::Told { passed_over: 0 });
+        let mut repeats = Repeats::default();
+        let surviving = Notice::Surviving { run: RunId(1), since: PAUSE };
+        assert_eq!(
+            (repeats.take(&surviving, at), repeats.take(&surviving, at)),
+            (told, Verdict::Told { passed_over: 0 })
+        );
+        let stopped = UnixNotice::ProcessStopped { process: Named { pid: 7, name: String::new() }, signal: 19 };
+        repeats.take_of_backend(&stopped, at);
+        assert_eq!(repeats.take_of_backend(&stopped, at), Verdict::PassedOver);
+    }
 }

@@ -386,4 +386,38 @@ mod tests {
         let history = told["history"].as_array().unwrap();
         assert_eq!((history.len(), &history[0]["run"], &history[0]["code"]), (10, &25.into(), &1.into()));
     }
+
+    #[test]
+    fn what_happens_is_counted() {
+        let failure = StartFailure { kind: StartFailureKind::Passing, os_error: 11 };
+        let mut life = Life::begin();
+        for run in [1, 2] {
+            life.take(Event::StartFailed { run: RunId(run), failure });
+            life.take(Event::Restart);
+        }
+        for run in [3, 4] {
+            life.take(started(run));
+            life.take(message(run, Message::Hang));
+            life.seconds += 60;
+            life.take(Event::Timeout);
+            life.take(exited(run, 1));
+            life.take(Event::Cleared { run: RunId(run) });
+            life.take(Event::Restart);
+        }
+        let Counts { starts, failed_starts, hangs, kills, last_start, .. } = life.status.counts;
+        assert_eq!((starts, failed_starts, hangs, kills), (2, 2, 2, 2));
+        assert!(last_start > 1_000_000_000.0, "{last_start}");
+        assert_eq!(seconds(Timestamp::from_millisecond(1_500).unwrap()), 1.5);
+    }
+
+    #[test]
+    fn a_state_has_its_beginning() {
+        let mut life = Life::begin();
+        life.status.since = "before".to_owned();
+        life.take(started(1));
+        assert_ne!(life.status.since, "before");
+        life.status.since = "since".to_owned();
+        life.take(message(1, Message::Ready));
+        assert_eq!(life.status.since, "since");
+    }
 }

@@ -182,6 +182,8 @@ mod tests {
     fn rows_begin_where_people_begin_to_count() {
         let night = scale("2026-11-24T22:10:00Z", "2026-11-25T06:30:00Z");
         assert_eq!((night.row, night.rows, night.label(0).as_str()), (3_600_000, 9, "11-24 22:00"));
+        let minutes = scale("2026-11-24T22:10:00Z", "2026-11-24T22:15:30Z");
+        assert_eq!((minutes.row, minutes.label(0).as_str()), (60_000, "11-24 22:10"));
         let moment = scale("2026-11-24T22:10:01.5Z", "2026-11-24T22:10:03Z");
         assert_eq!((moment.row, moment.rows, moment.label(2).as_str()), (1_000, 3, "11-24 22:10:03"));
     }

@@ -169,3 +169,22 @@ fn what_only_the_program_knows_stands_beside() {
     assert_eq!((field(&hung, "stopped_by"), field(&done, "exit_code")), (19.into(), 1.into()));
     assert_eq!(field(&hung, "silence"), 1.0);
 }
+
+#[test]
+fn a_record_cannot_play_with_a_terminal() {
+    assert_eq!(escaped("a\u{7f}b\u{202e}c\u{e9}"), "a\\u007fb\\u202ec\u{e9}");
+}
+
+#[test]
+fn times_are_told_to_the_millisecond() {
+    let moment = Timestamp::from_nanosecond(1_234_567_800_000).unwrap();
+    assert_eq!(time(moment), "1970-01-01T00:20:34.568Z");
+}
+
+#[test]
+fn trouble_is_known_by_what_it_is_with() {
+    let hook = Content::Backend(UnixNotice::Trouble(Trouble::HookFailed { error: error() }));
+    assert_eq!(hook.trouble(), Some(HOOK));
+    assert_eq!(Content::Trouble { with: "log", error: String::new() }.trouble(), Some("log"));
+    assert_eq!((Content::Settings {}.trouble(), Content::Backend(UnixNotice::Tick {}).trouble()), (None, None));
+}
