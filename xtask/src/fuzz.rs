@@ -118,7 +118,8 @@ impl Target {
         let _ = fs::remove_dir_all(&place.next);
         fs::create_dir_all(&place.next)?;
         let folders = [place.next.as_path(), &place.kept, &place.found];
-        workspace::run(self.command(place, &folders).arg("-set_cover_merge=1"))?;
+        // Another number of turns of the same loop is not worth a file.
+        workspace::run(self.command(place, &folders).args(["-set_cover_merge=1", "-use_counters=0"]))?;
         replace(&place.kept, &place.next)
     }
 
