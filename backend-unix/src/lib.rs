@@ -36,10 +36,11 @@ pub use config::{Config, HookConfig, Notifications, ProbeConfig, StopTarget};
 pub use heartbeat::file_status::{is_at_hand, is_local_file};
 pub use hooks::{HookCalls, HookQueue, Weight};
 pub use keeper::exec::{Command, FindError, find};
-pub use notice::{Disregard, HeartbeatFound, Hindrance, Named, ProbeOutcome, Target, Trouble, UnixNotice};
+pub use notice::{
+    Disregard, HeartbeatFound, Hindrance, Named, ProbeOutcome, ProcessSnapshot, Rest, Target, Trouble, UnixNotice,
+};
 pub use own_file::OwnFile;
 pub use signals::{Hangup, Signal, Signals, is_stop_pending};
 pub use stall::Stall;
 pub use tree::process::ProcessId;
-pub use tree::snapshot::{ProcessSnapshot, Rest};
 pub use worker::{Worker, within, within_at};

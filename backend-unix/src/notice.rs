@@ -4,7 +4,6 @@
 //! the name of the event.
 
 use crate::signals::Signal;
-use crate::tree::snapshot::{ProcessSnapshot, Rest};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -372,6 +371,47 @@ pub struct Named {
     pub pid: i32,
     /// Its name, empty if it is gone or cannot be seen.
     pub name: String,
+}
+
+/// One process of a hung tree.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct ProcessSnapshot {
+    /// Which.
+    #[cfg_attr(feature = "serde", serde(flatten))]
+    pub process: Named,
+    /// Its parent.
+    pub parent: i32,
+    /// R, S, D, T, ...: proc_pid_stat(5).
+    pub state: char,
+    /// The function of the kernel in which its first thread waits, empty if it does not, or may not be known:
+    /// proc_pid_wchan(5).
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "String::is_empty"))]
+    pub waits_in: String,
+    /// How much CPU it used ...
+    #[cfg_attr(feature = "serde", serde(serialize_with = "in_seconds"))]
+    pub cpu: Duration,
+    /// ... in so long a time, which covers the whole silence.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "in_seconds"))]
+    pub over: Duration,
+    /// How many it has.
+    pub threads: u32,
+    /// The debugger that traces it, if one does.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub tracer: Option<i32>,
+}
+
+/// The processes of a very large tree that are not told one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Rest {
+    /// How many there are.
+    pub processes: usize,
+    /// How many of them run or want to: state R.
+    pub running: usize,
+    /// How much CPU all of them used.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "in_seconds"))]
+    pub cpu: Duration,
 }
 
 #[cfg(feature = "serde")]

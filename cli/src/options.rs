@@ -4,17 +4,18 @@ pub(crate) mod duration;
 mod files;
 pub mod help;
 mod hints;
+mod logging;
 pub(crate) mod programs;
 mod settings;
 pub(crate) mod values;
 
 pub use files::{FileForm, StateFileSettings, same_file};
 pub use hints::Hint;
+pub use logging::{Format, Verbosity};
 pub use settings::Settings;
 
 use crate::exit_code;
 use crate::report::display::Escaped;
-use crate::sinks::Format;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};

@@ -2,6 +2,7 @@
 
 mod account;
 mod entry;
+mod heading;
 mod life;
 pub(crate) mod moment;
 pub(crate) mod page;

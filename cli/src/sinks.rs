@@ -6,9 +6,6 @@ mod metrics;
 mod service_manager;
 mod state_file;
 
-pub use self::log::{Format, Verbosity};
-pub use service_manager::feeding_interval;
-
 use self::hook::Hook;
 use self::log::Log;
 use self::service_manager::ServiceManager;

@@ -4,7 +4,7 @@ use super::Tree;
 use super::process::{Process, ProcessId};
 use crate::clock::SystemClock;
 use crate::linux::read_proc;
-use crate::notice::{Named, UnixNotice};
+use crate::notice::{ProcessSnapshot, Rest, UnixNotice};
 use rustix::param::clock_ticks_per_second;
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::BTreeMap;
@@ -15,47 +15,6 @@ use supervisor_core::Instant;
 const MOST_TOLD: usize = 50;
 /// For each sample so many times its length goes by without one.
 const THRIFT: u32 = 100;
-
-/// One process of a hung tree.
-#[derive(Clone, Debug)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct ProcessSnapshot {
-    /// Which.
-    #[cfg_attr(feature = "serde", serde(flatten))]
-    pub process: Named,
-    /// Its parent.
-    pub parent: i32,
-    /// R, S, D, T, ...: proc_pid_stat(5).
-    pub state: char,
-    /// The function of the kernel in which its first thread waits, empty if it does not, or may not be known:
-    /// proc_pid_wchan(5).
-    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "String::is_empty"))]
-    pub waits_in: String,
-    /// How much CPU it used ...
-    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::notice::in_seconds"))]
-    pub cpu: Duration,
-    /// ... in so long a time, which covers the whole silence.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::notice::in_seconds"))]
-    pub over: Duration,
-    /// How many it has.
-    pub threads: u32,
-    /// The debugger that traces it, if one does.
-    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
-    pub tracer: Option<i32>,
-}
-
-/// The processes of a very large tree that are not told one by one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
-pub struct Rest {
-    /// How many there are.
-    pub processes: usize,
-    /// How many of them run or want to: state R.
-    pub running: usize,
-    /// How much CPU all of them used.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::notice::in_seconds"))]
-    pub cpu: Duration,
-}
 
 /// How much CPU each process had used at a moment.
 struct Sample {

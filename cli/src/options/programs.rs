@@ -32,7 +32,12 @@ pub fn words(line: &OsStr) -> Parsed<(String, Vec<String>)> {
     let text = line.to_str().ok_or("it is not text")?;
     let mut words = shlex::split(text).ok_or("it ends inside quotes; close them")?.into_iter();
     let program = words.next().ok_or("give a command line, such as 'curl -f localhost'")?;
-    Ok((program, words.collect()))
+    let arguments: Vec<String> = words.collect();
+    // As an argument it would pass in silence.
+    match arguments.iter().find(|word| ["&&", "||"].contains(&word.as_str())) {
+        Some(sign) => Err(format!("only a shell understands {sign}: write sh -c and the line in quotes")),
+        None => Ok((program, arguments)),
+    }
 }
 
 fn look_for(option: &str, command: Command) -> Result<Command, Refusal> {
@@ -72,6 +77,12 @@ mod tests {
         [("PATH", "/bin:/usr/bin"), ("LISTEN_FDS", "1"), ("LISTEN_PID", "2"), ("X", "LISTEN_")]
             .map(|(name, value)| (name.into(), value.into()))
             .to_vec()
+    }
+
+    #[test]
+    fn a_probe_that_needs_a_shell_says_so() {
+        assert!(words(OsStr::new("true && true")).unwrap_err().contains("only a shell understands &&"));
+        assert!(words(OsStr::new("sh -c 'true && true'")).is_ok());
     }
 
     #[test]

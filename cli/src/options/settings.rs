@@ -1,7 +1,6 @@
 //! What the options come to, checked as far as it can be before anything is started.
 
-use super::{Hint, Options, Refusal, StateFileSettings, files, programs, usage};
-use crate::sinks::{Format, Verbosity, feeding_interval};
+use super::{Format, Hint, Options, Refusal, StateFileSettings, Verbosity, files, programs, usage};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use std::collections::BTreeSet;
@@ -217,6 +216,14 @@ fn seed() -> u64 {
         Ok(8) => u64::from_ne_bytes(seed),
         Ok(_) | Err(_) => fallback,
     }
+}
+
+/// How often the watchdog of a service manager wants to be fed: half the time that it allows, as sd_watchdog_enabled(3) advises.
+fn feeding_interval() -> Option<Duration> {
+    let variable = |name| std::env::var(name).ok();
+    let for_another = variable("WATCHDOG_PID").is_some_and(|pid| pid != std::process::id().to_string());
+    let micros: u64 = variable("WATCHDOG_USEC")?.parse().ok()?;
+    (micros > 0 && !for_another).then(|| Duration::from_micros(micros) / 2)
 }
 
 #[cfg(test)]

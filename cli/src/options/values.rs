@@ -1,7 +1,7 @@
 //! The values of options, from text.
 
 use super::hints::did_you_mean;
-use crate::sinks::Format;
+use super::logging::Format;
 use std::ffi::OsString;
 use supervisor_backend_unix::{Signal, StopTarget};
 use supervisor_core::{Limit, Restart};

@@ -1,8 +1,8 @@
 //! `RUST_LOG`, which other programs read too.
 
 use super::records::assert_record;
+use crate::options::Verbosity;
 use crate::report::Troubles;
-use crate::sinks::Verbosity;
 use crate::sinks::log::TARGET;
 use crate::sinks::log::filter::choose;
 use env_filter::{Builder, Filter};

@@ -6,8 +6,8 @@ mod timeline;
 
 use super::Log;
 use super::account::Outage;
+use super::heading::{closing, command};
 use super::life::{Finish, Life};
-use super::program::{closing, command};
 use super::words::{Span, day_and_time};
 use crate::report::display::Counted;
 use std::fmt::Write;

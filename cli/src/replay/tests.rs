@@ -38,7 +38,7 @@ fn an_ordinary_log_tells_the_same_story() {
     assert_eq!(replay(&ordinary).unwrap().facts, 0);
     assert_eq!(words(&ordinary), words(LIFE));
     let log = Log::read(&ordinary).unwrap();
-    assert!(program::closing(&log.lives[0]).contains("with -v"));
+    assert!(heading::closing(&log.lives[0]).contains("with -v"));
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_log_of_a_killed_supervisor_has_no_end() {
     let life = &log.lives[0];
     assert_eq!((life.ending, log.difference()), (Finish::Missing, None));
     assert_eq!((life.runs.len(), life.restarts(), life.hangs()), (9, 8, 3));
-    assert!(program::closing(life).contains("The log stops before the end"));
+    assert!(heading::closing(life).contains("The log stops before the end"));
 }
 
 #[test]

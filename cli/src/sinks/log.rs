@@ -1,9 +1,11 @@
 //! The log on standard error: a line for each sentence, or one object for each event.
 
+mod destination;
 pub mod filter;
 mod output;
 mod stderr;
 
+use crate::options::{Format, Verbosity};
 use crate::patience::LastWords;
 use crate::report::{Content, Record, Sink, Standing, Troubles, time};
 use log::Level;
@@ -16,29 +18,6 @@ use supervisor_backend_unix::UnixNotice;
 
 /// Of all lines, whatever module they come from.
 pub const TARGET: &str = "supervisor";
-
-/// How much is logged where `RUST_LOG` does not say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verbosity {
-    /// Warnings and errors.
-    Quiet,
-    /// One line an event.
-    Normal,
-    /// More detail.
-    Verbose,
-    /// All there is.
-    Trace,
-}
-
-/// The form of a line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    /// A sentence.
-    #[default]
-    Text,
-    /// An object.
-    Json,
-}
 
 /// How lines look.
 #[derive(Clone, Copy, Debug)]

@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 use supervisor_backend_unix::{Notifications, UnixNotice, Worker};
-use supervisor_core::{Notice, OnHang, Phase, Policy, RunId};
+use supervisor_core::{Notice, OnHang, Phase, RunId};
 
 /// Messages that wait for a manager that does not read just now.
 const MOST_WAITING: usize = 64;
@@ -49,7 +49,7 @@ impl ServiceManager {
         };
         match messages {
             Ok(messages) => {
-                warn_of_short_watchdog(&settings.policy, troubles);
+                warn_of_short_watchdog(settings, troubles);
                 Some(ServiceManager { messages, readiness, known: None })
             }
             Err(error) => {
@@ -158,8 +158,9 @@ fn is_deaf(troubles: &Troubles, error: &io::Error) {
 }
 
 /// It is not fed while a hung command is brought to its end.
-fn warn_of_short_watchdog(policy: &Policy, troubles: &Troubles) {
-    let Some(watchdog) = feeding_interval().map(|interval| interval * 2) else { return };
+fn warn_of_short_watchdog(settings: &Settings, troubles: &Troubles) {
+    let Some(watchdog) = settings.backend.tick.map(|interval| interval * 2) else { return };
+    let policy = &settings.policy;
     let first = match policy.on_hang {
         OnHang::Stop => Duration::ZERO,
         OnHang::Signal { grace_period } => grace_period,
@@ -180,14 +181,6 @@ fn parse(address: &OsStr) -> io::Result<SocketAddr> {
         [b'/', ..] => SocketAddr::from_pathname(address),
         _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "neither a path nor an abstract name")),
     }
-}
-
-/// How often its watchdog wants to be fed: half the time that it allows, as sd_watchdog_enabled(3) advises.
-pub fn feeding_interval() -> Option<Duration> {
-    let variable = |name| std::env::var(name).ok();
-    let for_another = variable("WATCHDOG_PID").is_some_and(|pid| pid != std::process::id().to_string());
-    let micros: u64 = variable("WATCHDOG_USEC")?.parse().ok()?;
-    (micros > 0 && !for_another).then(|| Duration::from_micros(micros) / 2)
 }
 
 #[cfg(test)]

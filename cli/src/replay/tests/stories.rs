@@ -3,7 +3,7 @@
 use super::super::account::State;
 use super::super::life::{Course, Finish, Life};
 use super::super::moment::Moment;
-use super::super::{Log, page, program};
+use super::super::{Log, heading, page, program};
 
 /// A log with these events.
 fn log(events: &[&str]) -> String {
@@ -145,12 +145,12 @@ fn the_time_in_which_lines_were_lost_is_told() {
     let lost = r#""log_lines_lost","lines":3"#;
     let life = read(&[STARTED, lost, lost]).lives.remove(0);
     assert_eq!(life.lines_lost, 6);
-    let closing = program::closing(&life);
+    let closing = heading::closing(&life);
     assert!(
         closing.contains(" 6 lines of the log were lost.") && closing.contains("stops before the end"),
         "{closing}"
     );
-    assert!(!program::closing(&read(&[STARTED, FINISHED]).lives[0]).contains("lost"));
+    assert!(!heading::closing(&read(&[STARTED, FINISHED]).lives[0]).contains("lost"));
 }
 
 #[test]

@@ -97,7 +97,8 @@ impl Sentences {
         };
         let remedy = format!(
             "{first}have the command touch the file that HEARTBEAT_FILE names{message}, name the one that it touches with \
-             --heartbeat-file, or turn hang detection off with --no-heartbeat"
+             --heartbeat-file, allow more time until the first heartbeat with --initial-check-delay, or turn hang \
+             detection off with --no-heartbeat"
         );
         format!("no heartbeat came: {found}; {remedy}")
     }

@@ -1,7 +1,8 @@
 //! What `RUST_LOG` says about this program. Other programs read it too, so that one that does not speak of this one leaves
 //! its level alone.
 
-use super::{TARGET, Verbosity};
+use super::TARGET;
+use crate::options::Verbosity;
 use crate::report::Troubles;
 use log::LevelFilter;
 

@@ -2,6 +2,7 @@
 //! is dropped, and counted in the next one that gets through.
 
 use super::Style;
+use super::destination::Destination;
 use super::stderr::Stderr;
 use crate::report::{Content, Record, Troubles, lines_lost};
 use log::Level;
@@ -13,21 +14,6 @@ use supervisor_backend_unix::Worker;
 
 /// How long the last lines may take if standard error takes none just now.
 const LAST_CHANCE: Duration = Duration::from_millis(50);
-
-/// Where lines are written to.
-pub trait Destination: Send + Sync + 'static {
-    /// Lines that may wait for it.
-    fn room(&self) -> usize;
-
-    /// Writes as much as can be written without waiting, and tells how many bytes that is.
-    fn write_now(&self, text: &[u8]) -> io::Result<usize>;
-
-    /// Writes all of it, however long that takes.
-    fn write(&self, text: &[u8]) -> io::Result<()>;
-
-    /// Whether something can be written at once.
-    fn is_writable(&self) -> bool;
-}
 
 /// The way to standard error.
 pub struct Output<D = Stderr> {
@@ -150,8 +136,9 @@ impl io::Write for Pipe {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Format, Reader};
+    use super::super::Reader;
     use super::*;
+    use crate::options::Format;
     use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
     use std::sync::{Mutex, PoisonError};
 

@@ -1,7 +1,7 @@
 //! Standard error, written to without waiting wherever that can be done. It is shared with the command, so that it is
 //! never itself switched to non-blocking.
 
-use super::output::Destination;
+use super::destination::Destination;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat};
 use rustix::io::Errno;
