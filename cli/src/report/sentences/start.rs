@@ -47,11 +47,9 @@ mod tests {
 
     #[test]
     fn the_likeliest_remedy_is_named() {
-        let table: [(&[&str], &str); 13] = [
+        let table: [(&[&str], &str); 11] = [
             (&["sleep 10"], "leave out the quotes around it, as in supervisor -- sleep 10"),
             (&["FOO=1", "server"], "env FOO=1 server"),
-            (&["_1=1", "server"], "env _1=1 server"),
-            (&["1_=1", "server"], "none of the folders of PATH"),
             (&["FOO=1 server"], "env FOO=1 server"),
             (&["cd", "/srv"], "sh -c 'cd /srv'"),
             (&["cd x && y"], "sh -c 'cd x && y'"),
