@@ -18,16 +18,21 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// A claim of this process on a path, until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct Claim {
+    identity: Identity,
     _name: OwnedFd,
 }
+
+/// What a path leads to: the folder by its device and number, whatever path leads to it, and the name in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity(Vec<u8>);
 
 /// What became of a claim.
 #[derive(Debug)]
 pub enum Claimed {
     /// It is ours.
     Ours(Claim),
-    /// Another process has it.
-    Taken,
+    /// Another process has it, or another claim of this one.
+    Taken(Identity),
     /// It cannot be told: the folder is not there, or its file system does not answer.
     Unknown,
 }
@@ -36,24 +41,28 @@ impl Claim {
     /// Claims a path, whether there is a file or not: links on the way to it are followed.
     pub fn take(path: &Path) -> Claimed {
         let owned = path.to_owned();
-        let name = within_at(path, PATIENCE, move || identity(&owned));
-        match name.and_then(|name| bind_to(&name)) {
-            Ok(name) => Claimed::Ours(Claim { _name: name }),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Claimed::Taken,
+        let Ok(identity) = within_at(path, PATIENCE, move || identity(&owned)) else { return Claimed::Unknown };
+        match bind_to(&identity.0) {
+            Ok(name) => Claimed::Ours(Claim { identity, _name: name }),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Claimed::Taken(identity),
             Err(_) => Claimed::Unknown,
         }
     }
+
+    /// What is claimed.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
 }
 
-/// The folder by its device and number, whatever path leads to it, and the name in it.
-fn identity(path: &Path) -> io::Result<Vec<u8>> {
+fn identity(path: &Path) -> io::Result<Identity> {
     let path = if path.is_symlink() { path.canonicalize()? } else { path.to_owned() };
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     let folder = statx(CWD, folder, AtFlags::empty(), StatxFlags::INO)?;
     let start = format!("supervisor:{}:{}:{}:", folder.stx_dev_major, folder.stx_dev_minor, folder.stx_ino);
-    Ok([start.as_bytes(), name.as_bytes()].concat())
+    Ok(Identity([start.as_bytes(), name.as_bytes()].concat()))
 }
 
 fn bind_to(name: &[u8]) -> io::Result<OwnedFd> {
@@ -77,11 +86,16 @@ mod tests {
         let Claimed::Ours(claim) = Claim::take(&file) else { panic!("it is free") };
         let alias = folder.path().join("alias");
         std::os::unix::fs::symlink(folder.path(), &alias).unwrap();
-        assert!(matches!(Claim::take(&alias.join("heartbeat.txt")), Claimed::Taken));
+        let Claimed::Taken(identity) = Claim::take(&alias.join("heartbeat.txt")) else { panic!("it is claimed") };
+        assert_eq!(identity, *claim.identity());
         assert!(matches!(Claim::take(&folder.path().join("other")), Claimed::Ours(_)));
         assert!(matches!(Claim::take(&folder.path().join("no/such")), Claimed::Unknown));
         drop(claim);
-        assert!(matches!(Claim::take(&file), Claimed::Ours(_)));
+        // A child that another test forks may have it, until it executes its program.
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        while !matches!(Claim::take(&file), Claimed::Ours(_)) {
+            assert!(std::time::Instant::now() < deadline, "it is free again");
+        }
     }
 
     #[test]
@@ -91,7 +105,7 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
         let Claimed::Ours(_claim) = Claim::take(&file) else { panic!("it is free") };
-        assert!(matches!(Claim::take(&link), Claimed::Taken));
+        assert!(matches!(Claim::take(&link), Claimed::Taken(_)));
         assert!(matches!(Claim::take(Path::new("/")), Claimed::Unknown));
     }
 
@@ -101,6 +115,6 @@ mod tests {
         let long = "x".repeat(200);
         let Claimed::Ours(_claim) = Claim::take(&folder.path().join(format!("{long}1"))) else { panic!("it is free") };
         assert!(matches!(Claim::take(&folder.path().join(format!("{long}2"))), Claimed::Ours(_)));
-        assert!(matches!(Claim::take(&folder.path().join(format!("{long}1"))), Claimed::Taken));
+        assert!(matches!(Claim::take(&folder.path().join(format!("{long}1"))), Claimed::Taken(_)));
     }
 }

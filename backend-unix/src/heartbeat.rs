@@ -3,4 +3,5 @@
 pub(crate) mod file_status;
 #[expect(clippy::module_inception, reason = "the file is named for the one thing that it looks at")]
 mod heartbeat;
+pub(crate) mod rights;
 pub(crate) mod watcher;

@@ -137,7 +137,7 @@ impl Keeper {
         let mut bytes = [0; Report::LENGTH];
         match recv(self.line.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
             Ok(Report::LENGTH) => Report::from_bytes(bytes),
-            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => None,
+            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR | nix::errno::Errno::ENOMEM) => None,
             Ok(_) | Err(_) => {
                 self.ended.set(self.ended.get().or_else(|| Some(SystemClock::now())));
                 None
@@ -196,7 +196,11 @@ impl Keeper {
         match (self.life, self.ended.get()) {
             (Life::Reaped(_, status), Some(_)) if status.is_success() => Some(KeeperEnd::Clean),
             (Life::Reaped(..), Some(_)) => Some(KeeperEnd::Killed),
-            (Life::Child(_), Some(_)) if self.due().is_some_and(|due| now >= due) => Some(KeeperEnd::Killed),
+            (Life::Child(_), Some(_)) if self.due().is_some_and(|due| now >= due) => {
+                // Should it live, it must not take the supervisor for dead, and remove its files.
+                self.signal(Signal::KILL);
+                Some(KeeperEnd::Killed)
+            }
             (Life::Child(_) | Life::Reaped(..), _) => None,
         }
     }

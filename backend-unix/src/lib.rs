@@ -19,6 +19,8 @@ mod keeper;
 mod linux;
 mod notice;
 mod notify;
+#[cfg(any(test, fuzzing))]
+pub mod outside;
 mod own_file;
 mod probe;
 mod signals;
@@ -29,14 +31,15 @@ mod tree;
 mod worker;
 
 pub use backend::UnixBackend;
-pub use claim::{Claim, Claimed};
+pub use claim::{Claim, Claimed, Identity};
 pub use config::{Config, HookConfig, Notifications, ProbeConfig, StopTarget};
 pub use heartbeat::file_status::{is_at_hand, is_local_file};
 pub use hooks::{HookCalls, HookQueue, Weight};
 pub use keeper::exec::{Command, FindError, find};
-pub use notice::{Disregard, HeartbeatFound, Named, ProbeOutcome, Target, Trouble, UnixNotice};
+pub use notice::{Disregard, HeartbeatFound, Hindrance, Named, ProbeOutcome, Target, Trouble, UnixNotice};
 pub use own_file::OwnFile;
-pub use signals::{Hangup, Signal, Signals};
+pub use signals::{Hangup, Signal, Signals, is_stop_pending};
+pub use stall::Stall;
 pub use tree::process::ProcessId;
 pub use tree::snapshot::{ProcessSnapshot, Rest};
 pub use worker::{Worker, within, within_at};

@@ -2,10 +2,10 @@
 
 use nix::libc;
 use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, setrlimit};
 use std::ffi::CStr;
-use std::io::Read;
 use std::os::fd::RawFd;
 use std::{fs, io};
 
@@ -39,10 +39,11 @@ pub(crate) fn last_error() -> Errno {
     Errno::from_raw_os_error(nix::errno::Errno::last_raw())
 }
 
-/// Makes `to` another name of the descriptor `from`: dup2(2). In a new child only: it does not ask whose `to` is.
-pub(crate) fn duplicate(from: RawFd, to: RawFd) -> Result<(), Errno> {
+/// Makes `to` another name of the descriptor `from`, and returns it: dup2(2). In a new child only: it does not ask whose
+/// `to` is.
+pub(crate) fn duplicate(from: RawFd, to: RawFd) -> Result<RawFd, Errno> {
     // SAFETY: nothing in the child uses what `to` was.
-    if unsafe { libc::dup2(from, to) } == to { Ok(()) } else { Err(last_error()) }
+    if unsafe { libc::dup2(from, to) } == to { Ok(to) } else { Err(last_error()) }
 }
 
 /// Another name of a descriptor in the place of a standard stream, above those. Where there is none, it stays.
@@ -178,8 +179,13 @@ pub(crate) fn with_room<T>(open: impl Fn() -> io::Result<T>) -> io::Result<T> {
 
 /// A file of `/proc`, which says that it is empty and gives all in one piece to a reader with enough room.
 pub(crate) fn read_proc(path: &str) -> io::Result<String> {
-    let mut bytes = Vec::with_capacity(4096);
-    with_room(|| fs::File::open(path))?.read_to_end(&mut bytes)?;
+    const ROOM: usize = 4096;
+    // The standard library would ask for size and place of the file first.
+    let file = with_room(|| Ok(open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?))?;
+    let mut bytes = Vec::with_capacity(ROOM);
+    while rustix::io::retry_on_intr(|| rustix::io::read(&file, rustix::buffer::spare_capacity(&mut bytes)))? > 0 {
+        bytes.reserve(ROOM);
+    }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

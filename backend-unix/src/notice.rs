@@ -115,6 +115,9 @@ pub enum UnixNotice {
         /// What is there instead.
         #[cfg_attr(feature = "serde", serde(flatten))]
         found: HeartbeatFound,
+        /// Why the command may be unable to make one, where that can be seen.
+        #[cfg_attr(feature = "serde", serde(flatten))]
+        hindrance: Option<Hindrance>,
     },
     /// A heartbeat came after the run was found to hang: the command beats more slowly than the timeout allows.
     HeartbeatLate {
@@ -306,6 +309,19 @@ pub enum HeartbeatFound {
         /// Why.
         #[cfg_attr(feature = "serde", serde(serialize_with = "in_words"))]
         error: io::Error,
+    },
+}
+
+/// What hinders a command from making its heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(tag = "hindrance", rename_all = "snake_case"))]
+pub enum Hindrance {
+    /// The file system is mounted read-only.
+    ReadOnly {},
+    /// The file, or its folder while there is none, may not be written by the user that the command runs as.
+    Denied {
+        /// That user.
+        user: u32,
     },
 }
 

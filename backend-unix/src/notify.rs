@@ -1,7 +1,7 @@
 //! What the command tells of itself, as programs made for systemd do: sd_notify(3).
 
 mod folder;
-mod message;
+pub(crate) mod message;
 mod socket;
 mod status;
 

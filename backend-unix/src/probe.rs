@@ -262,7 +262,7 @@ mod tests {
             (b"", String::new()),
             (b"one\ntwo\n", "two".to_owned()),
             (b"one\n  two \n\n \n", "two".to_owned()),
-            (b"caf\xff", "caf\u{fffd}".to_owned()),
+            (b"name\xff", "name\u{fffd}".to_owned()),
             // Of the last bytes that are kept, one is the end of the line.
             (&long, "y".repeat(KEPT - 1)),
         ];

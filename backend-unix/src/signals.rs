@@ -3,6 +3,6 @@
 mod inbox;
 mod signal;
 
-pub use inbox::{Hangup, Signals};
+pub use inbox::{Hangup, Signals, is_stop_pending};
 pub(crate) use inbox::{block_all, drain};
 pub use signal::Signal;

@@ -7,9 +7,12 @@ use supervisor_core::Instant;
 const WORTH_TELLING: Duration = Duration::from_secs(1);
 
 /// Of a file system or a keeper.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Stall {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Stall {
+    /// Nothing is outstanding.
+    #[default]
     None,
+    /// Something is, from then on.
     Since(Instant),
     /// It has been told of.
     Told,

@@ -2,11 +2,12 @@
 //! orders it does not wait.
 
 use crate::heartbeat::file_status::is_at_hand;
+use crate::signals::is_stop_pending;
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// More than such work needs. The pages that are not used cost nothing.
 const STACK: usize = 128 * 1024;
@@ -102,14 +103,23 @@ impl<T: Send + 'static> Worker<T> {
         }
     }
 
+    /// Whether all is taken, and done.
+    pub fn is_idle(&self) -> bool {
+        !is_busy(&mut lock(&self.shared.desk))
+    }
+
     /// Waits until all is taken, but no longer than that.
     pub fn flush(&self, patience: Duration) {
-        let is_busy = |desk: &mut Desk<T>| match desk.thread {
-            Thread::Missing => false,
-            Thread::Idle => !desk.waiting.is_empty(),
-            Thread::Busy => true,
-        };
         drop(self.shared.changed.wait_timeout_while(lock(&self.shared.desk), patience, is_busy));
+    }
+}
+
+/// Whether a thread works, or is about to. Where there is none, it cannot be waited for.
+fn is_busy<T>(desk: &mut Desk<T>) -> bool {
+    match desk.thread {
+        Thread::Missing => false,
+        Thread::Idle => !desk.waiting.is_empty(),
+        Thread::Busy => true,
     }
 }
 
@@ -135,11 +145,14 @@ impl<T> Shared<T> {
     }
 }
 
-/// What `work` comes to, unless that takes too long. A thread of its own does it, and goes on then. Where none can be
-/// had, it is done here, however long it takes.
+/// Between two looks for a request to stop.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// What `work` comes to, unless that takes too long, or a request to stop comes meanwhile. A thread of its own does it,
+/// and goes on then. Where none can be had, it is done here, however long it takes.
 ///
 /// # Errors
-/// Those of `work`, and `TimedOut`.
+/// Those of `work`, `TimedOut`, and `Interrupted`.
 pub fn within<T: Send + 'static>(
     patience: Duration,
     work: impl Fn() -> io::Result<T> + Send + Sync + 'static,
@@ -150,8 +163,21 @@ pub fn within<T: Send + 'static>(
     // What comes late is not wanted any more.
     let there = move || sender.send(work()).unwrap_or_default();
     match spawn("question", there) {
-        Ok(()) => answers.recv_timeout(patience).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+        Ok(()) => answer(&answers, patience),
         Err(_) => here(),
+    }
+}
+
+fn answer<T>(answers: &mpsc::Receiver<io::Result<T>>, patience: Duration) -> io::Result<T> {
+    let until = Instant::now() + patience;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match answers.recv_timeout(left.min(GLANCE)) {
+            Ok(answer) => return answer,
+            Err(_) if is_stop_pending() => return Err(io::ErrorKind::Interrupted.into()),
+            Err(_) if left.is_zero() => return Err(io::ErrorKind::TimedOut.into()),
+            Err(_) => {}
+        }
     }
 }
 

@@ -5,14 +5,15 @@
 use nix::sys::signal::{SigSet, Signal as Standard, kill, raise};
 use nix::unistd::{Pid, setsid};
 use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant as Clock};
-use supervisor_backend_unix::{Command, Config, Notifications, Signal, Signals, StopTarget, UnixBackend};
-use supervisor_core::sim::{Behaviour, Heartbeats, Reaction, SimBackend};
+use supervisor_backend_unix::{Command, Config, Notifications, ProbeConfig, Signal, Signals, StopTarget, UnixBackend};
+use supervisor_core::sim::{Behaviour, Heartbeats, Means, Reaction, SimBackend};
 use supervisor_core::{
-    Backend, Backoff, Ending, Event, ExitStatus, Instant, Limit, Notice, Outcome, Policy, Restart, RunId, StartFailure,
-    StartFailureKind, Watchdog,
+    Backend, Backoff, Ending, Event, ExitStatus, Instant, Limit, Notice, OnHang, Outcome, Policy, Restart, RunId,
+    StartFailure, StartFailureKind, Watchdog,
 };
 
 /// Happenings lie so far apart, or a multiple of it.
@@ -47,11 +48,18 @@ fn scripts() -> Vec<Script> {
     };
     let script = |name, runs, requests| Script { name, policy: policy(), runs, requests };
     let (done, crash) = (exits(1, ExitStatus::Code(0)), exits(1, ExitStatus::Code(3)));
-    let killed = exits(1, ExitStatus::Signal(10));
+    let killed = exits(1, ExitStatus::Signal(1));
     let beats = Heartbeats { every: BEAT / 2, until: BEAT * 5 };
     let leaving = Behaviour { leftover: Some(Reaction::LeavesAfter(BEAT)), ..crash };
     let staying = Behaviour { leftover: Some(Reaction::Stays), ..crash };
     let missing = StartFailure { kind: StartFailureKind::NotFound, os_error: 2 };
+    let with_hang_signal = |name, hang, asked, requests| {
+        let run = Behaviour { on_hang_signal: Some(hang), when_asked: asked, ..QUIET };
+        let policy = Policy { on_hang: OnHang::Signal { grace_period: BEAT * 2 }, ..policy() };
+        Script { policy, ..script(name, vec![run, done], requests) }
+    };
+    let leaves = |beats: u32| Reaction::LeavesAfter(BEAT * beats);
+    let probed = Behaviour { heartbeats: beats, beats_by: Means::Messages, ..QUIET };
     vec![
         script("finishes", vec![done], vec![]),
         script("crashes, is killed, finishes", vec![crash, killed, done], vec![]),
@@ -76,6 +84,18 @@ fn scripts() -> Vec<Script> {
         script("is stopped while it hangs", vec![STUBBORN], vec![(6, Event::Stop)]),
         script("leaves something that leaves", vec![leaving, done], vec![]),
         script("leaves something that stays", vec![staying, done], vec![]),
+        with_hang_signal("leaves on the hang signal", leaves(1), Reaction::Stays, vec![]),
+        with_hang_signal("dumps, and leaves when asked", Reaction::Stays, leaves(1), vec![]),
+        with_hang_signal("dumps, and has to be killed", Reaction::Stays, Reaction::Stays, vec![]),
+        with_hang_signal("is stopped while it dumps", Reaction::Stays, leaves(1), vec![(5, Event::Stop)]),
+        script("is restarted, then finishes", vec![QUIET, done], vec![(2, Event::Restart)]),
+        script("is restarted, and has to be killed", vec![STUBBORN, done], vec![(2, Event::Restart)]),
+        script("is restarted during the backoff", vec![crash, done], vec![(2, Event::Restart)]),
+        script("is restarted while it hangs", vec![STUBBORN, done], vec![(5, Event::Restart)]),
+        script("is stopped while it is restarted", vec![STUBBORN], vec![(1, Event::Restart), (2, Event::Stop)]),
+        script("is probed until it hangs", vec![probed, done], vec![]),
+        script("loses its keeper", vec![QUIET.with_keeper_lost(BEAT * 2), done], vec![]),
+        script("loses its keeper while it hangs", vec![STUBBORN.with_keeper_lost(BEAT * 6), done], vec![]),
         script("is not there", vec![Behaviour { start_failure: Some(missing), ..QUIET }], vec![]),
     ]
 }
@@ -88,6 +108,7 @@ fn main() {
         ["play", name] => play(find(name)),
         ["act", name] => act(behaviour_of_this_run(&find(name))),
         ["stay", reaction] => stay(reaction.parse().ok()),
+        ["probe", beats] => probe(Path::new(beats)),
         _ => play_all(),
     }
 }
@@ -210,6 +231,17 @@ fn simulate(script: &Script) -> Story {
 fn perform(script: &Script, signals: Signals) -> Story {
     let folder = tempfile::tempdir().unwrap();
     let heartbeat_file = folder.path().join("heartbeat.txt");
+    let beats_by = script.runs[0].beats_by;
+    // Where there is a probe, it alone sees what the actor touches.
+    let watched = match beats_by {
+        Means::File => heartbeat_file.clone(),
+        Means::Messages => folder.path().join("never touched"),
+    };
+    let probe = Command {
+        program: std::env::current_exe().unwrap().into_os_string(),
+        arguments: vec!["probe".into(), heartbeat_file.clone().into_os_string()],
+        environment: vec![],
+    };
     let program = match script.runs[0].start_failure {
         None => std::env::current_exe().unwrap().into_os_string(),
         Some(_) => "/no/such/command".into(),
@@ -221,13 +253,25 @@ fn perform(script: &Script, signals: Signals) -> Story {
             arguments: vec!["act".into(), script.name.into()],
             environment: environment.collect(),
         },
-        heartbeat_file: Some(heartbeat_file),
+        heartbeat_file: Some(watched),
         stop_signal: Signal::TERM,
-        hang_signal: Signal::TERM,
+        hang_signal: match script.policy.on_hang {
+            OnHang::Stop => Signal::TERM,
+            OnHang::Signal { .. } => Signal::USR1,
+        },
         stop_target: StopTarget::Group,
         stop_on: vec![],
-        restart_signal: None,
-        probe: None,
+        restart_signal: Some(Signal::USR2),
+        probe: match beats_by {
+            Means::File => None,
+            // The next one waits for the next beat itself.
+            Means::Messages => Some(ProbeConfig {
+                command: probe,
+                interval: BEAT / 100,
+                timeout: BEAT * 4,
+                initial_delay: Duration::ZERO,
+            }),
+        },
         notifications: Notifications::Refused,
         hook: None,
         tick: None,
@@ -240,16 +284,42 @@ fn perform(script: &Script, signals: Signals) -> Story {
     std::thread::spawn(move || {
         for (beats, event) in requests {
             std::thread::sleep((begin + BEAT * beats).saturating_duration_since(Clock::now()));
-            let signal = if event == Event::Interrupt { Standard::SIGINT } else { Standard::SIGTERM };
+            let signal = match event {
+                Event::Stop => Standard::SIGTERM,
+                Event::Interrupt => Standard::SIGINT,
+                Event::Restart => Standard::SIGUSR2,
+                other => panic!("{other:?} is no request"),
+            };
             kill(Pid::this(), signal).unwrap();
         }
     });
     story(script.policy.clone(), &mut backend, origin)
 }
 
+/// Each run leaves a line: not every restart is counted in `SUPERVISED_RESTARTS`.
 fn behaviour_of_this_run(script: &Script) -> Behaviour {
-    let restarts: usize = std::env::var("SUPERVISED_RESTARTS").unwrap().parse().unwrap();
-    script.runs[restarts]
+    let runs = heartbeat_file().with_file_name("runs");
+    append(&runs, "run\n");
+    script.runs[std::fs::read_to_string(&runs).unwrap().lines().count() - 1]
+}
+
+fn append(file: &Path, text: &str) {
+    let mut file = std::fs::File::options().create(true).append(true).open(file).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+fn heartbeat_file() -> PathBuf {
+    std::env::var_os("HEARTBEAT_FILE").unwrap().into()
+}
+
+/// Succeeds with the next beat that no probe has seen. One that starts late misses none.
+fn probe(beats: &Path) {
+    let seen = beats.with_file_name("seen");
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    while length(beats) == length(&seen) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    std::fs::copy(beats, seen).unwrap();
 }
 
 /// Behaves so.
@@ -270,14 +340,18 @@ fn act(behaviour: Behaviour) {
     loop {
         let next = [beat, exit].into_iter().flatten().min().unwrap_or(Duration::from_secs(3600));
         match asked.recv_timeout((start + next).saturating_duration_since(Clock::now())) {
-            Ok(()) => {
-                if let Reaction::LeavesAfter(pause) = behaviour.when_asked {
+            Ok(signal) => {
+                let reaction = match signal {
+                    Standard::SIGUSR1 => behaviour.on_hang_signal.unwrap(),
+                    _ => behaviour.when_asked,
+                };
+                if let Reaction::LeavesAfter(pause) = reaction {
                     (exit, status) = (Some(start.elapsed() + pause), ExitStatus::Code(0));
                 }
             }
             Err(RecvTimeoutError::Timeout) if exit == Some(next) => end(status),
             Err(RecvTimeoutError::Timeout) => {
-                std::fs::write(std::env::var_os("HEARTBEAT_FILE").unwrap(), "").unwrap();
+                append(&heartbeat_file(), ".");
                 beat = beats.next();
             }
             Err(RecvTimeoutError::Disconnected) => unreachable!("the thread waits for ever"),
@@ -288,17 +362,22 @@ fn act(behaviour: Behaviour) {
 fn end(status: ExitStatus) -> ! {
     match status {
         ExitStatus::Code(code) => std::process::exit(code.into()),
+        // Its parent is its keeper, which takes it along.
+        ExitStatus::KILLED => {
+            kill(Pid::parent(), Standard::SIGKILL).unwrap();
+            std::thread::sleep(Duration::from_secs(3600));
+        }
         ExitStatus::Signal(number) => raise(Standard::try_from(i32::from(number)).unwrap()).unwrap(),
     }
     unreachable!("the signal is deadly")
 }
 
-/// Tells of each SIGTERM.
-fn asked() -> Receiver<()> {
-    let sigterm: SigSet = [Standard::SIGTERM].into_iter().collect();
-    sigterm.thread_block().unwrap();
+/// Tells of each signal that asks for something.
+fn asked() -> Receiver<Standard> {
+    let signals: SigSet = [Standard::SIGTERM, Standard::SIGUSR1].into_iter().collect();
+    signals.thread_block().unwrap();
     let (teller, told) = channel();
-    std::thread::spawn(move || while sigterm.wait().is_ok() && teller.send(()).is_ok() {});
+    std::thread::spawn(move || while signals.wait().is_ok_and(|signal| teller.send(signal).is_ok()) {});
     told
 }
 

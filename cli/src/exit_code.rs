@@ -2,6 +2,8 @@
 
 use supervisor_core::{End, ExitStatus, Outcome, StartFailureKind};
 
+/// The command finished with 0, or the supervisor was asked to stop and nothing is left.
+pub const WELL: u8 = 0;
 /// A health check finds that it is not well.
 pub const UNHEALTHY: u8 = 1;
 /// Wrong usage.
@@ -22,7 +24,7 @@ const KILLED: u8 = SIGNAL_BASE + 9;
 /// The exit code that tells of an outcome.
 pub fn of(outcome: Outcome) -> u8 {
     match outcome {
-        Outcome::Finished | Outcome::Stopped => 0,
+        Outcome::Finished | Outcome::Stopped => WELL,
         Outcome::Killed => KILLED,
         Outcome::GaveUp { end, .. } => match end {
             End::Exited(ExitStatus::Code(code)) => code,

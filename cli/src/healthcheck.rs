@@ -32,38 +32,45 @@ pub fn check(file: &Path) -> Result<String, String> {
     let shown = file.display().to_string();
     let shown = Escaped(&shown);
     let text = read(file).map_err(|error| format!("unhealthy: cannot read {shown}: {error}"))?;
-    let told: Told = serde_json::from_str(&text)
-        .map_err(|error| format!("unhealthy: {shown} is no status file of supervisor: {error}"))?;
+    judge(&shown, &text, |supervisor| supervisor.is_alive())
+}
+
+/// The same for what such a file holds.
+pub fn judge(shown: &Escaped, text: &str, is_alive: impl FnOnce(ProcessId) -> bool) -> Result<String, String> {
+    // serde quotes the text in what it says.
+    let told: Told = serde_json::from_str(text).map_err(|error| {
+        format!("unhealthy: {shown} is no status file of supervisor: {}", Escaped(&error.to_string()))
+    })?;
     let Told { name, supervisor, supervisor_start_time: start_time, state, since, run, pid } = told;
     let (name, since) = (Escaped(&name), Escaped(&since));
-    if !(ProcessId { pid: supervisor, start_time }).is_alive() {
+    if !is_alive(ProcessId { pid: supervisor, start_time }) {
         return Err(format!("unhealthy: {name}: its supervisor, pid {supervisor}, does not run any more"));
     }
     match (state, pid) {
         // One that was asked to leave may have much to finish, and is well meanwhile.
         (State::Running | State::Restarting | State::Stopping, Some(pid)) => {
-            Ok(format!("healthy: {name}: run {run}, pid {pid}, is {} since {since}", words(state)))
+            Ok(format!("healthy: {name}: run {run}, pid {pid}, {} since {since}", words(state)))
         }
         (State::Running | State::Restarting | State::Stopping, None)
         | (State::Starting | State::Hung | State::Clearing | State::BackingOff, _)
         | (State::Finished | State::Stopped | State::GaveUp, _) => {
-            Err(format!("unhealthy: {name}: run {run} is {} since {since}", words(state)))
+            Err(format!("unhealthy: {name}: run {run} {} since {since}", words(state)))
         }
     }
 }
 
 fn words(state: State) -> &'static str {
     match state {
-        State::Starting => "starting",
-        State::Running => "running",
-        State::Hung => "hung",
-        State::Restarting => "to be started again",
-        State::Stopping => "stopping",
-        State::Clearing => "over, and its leftovers are ended",
-        State::BackingOff => "over, and the next one waits",
-        State::Finished => "finished",
-        State::Stopped => "stopped",
-        State::GaveUp => "the last one",
+        State::Starting => "is starting",
+        State::Running => "is running",
+        State::Hung => "is hung",
+        State::Restarting => "is to be started again",
+        State::Stopping => "is stopping",
+        State::Clearing => "is over, and its leftovers are ended",
+        State::BackingOff => "is over; the next start is awaited",
+        State::Finished => "is finished",
+        State::Stopped => "is stopped",
+        State::GaveUp => "is the last one",
     }
 }
 
@@ -117,6 +124,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_any_file_is_one_line() {
+        let text = status(State::Running).json().replace("\"running\"", "\"a\\nb\\u001b[31m\\u202e\"");
+        let line = checked(&text).unwrap_err();
+        assert!(line.contains("unknown variant `a\\nb\\u{1b}[31m\\u{202e}`"), "{line}");
+    }
+
+    #[test]
     fn one_that_is_asked_to_leave_is_well_meanwhile_while_it_lives() {
         for state in [State::Running, State::Restarting, State::Stopping] {
             assert!(checked(&status(state).json()).is_ok(), "{state:?}");
@@ -135,7 +149,7 @@ mod tests {
             (State::Restarting, "to be started again"),
             (State::Stopping, "stopping"),
             (State::Clearing, "over, and its leftovers are ended"),
-            (State::BackingOff, "over, and the next one waits"),
+            (State::BackingOff, "over; the next start is awaited"),
             (State::Finished, "finished"),
             (State::Stopped, "stopped"),
             (State::GaveUp, "the last one"),

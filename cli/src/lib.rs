@@ -7,6 +7,8 @@ mod exit_code;
 mod healthcheck;
 pub mod journal;
 mod options;
+#[cfg(any(test, fuzzing))]
+pub mod outside;
 mod patience;
 pub mod replay;
 mod report;
@@ -15,12 +17,13 @@ mod sinks;
 pub use options::{help, parser};
 pub use report::display;
 
-use options::{Request, Settings};
+use options::{Refusal, Request, Settings};
+use patience::LastWords;
 use report::{Reporter, Troubles};
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
-use supervisor_backend_unix::{Signals, UnixBackend};
+use supervisor_backend_unix::{Signals, UnixBackend, is_stop_pending};
 use supervisor_core::Policy;
 
 /// The program: `supervisor [OPTIONS] <COMMAND> [ARGS]...`.
@@ -28,7 +31,7 @@ pub fn main() -> ExitCode {
     // First of all, so that a signal that comes while the supervisor starts is not lost on it.
     let signals = match Signals::take_over() {
         Ok(signals) => signals,
-        Err(error) => return refuse(exit_code::CANNOT_WORK, &format!("cannot take over signals: {error}")),
+        Err(error) => return refuse(&Refusal::cannot_work(format!("cannot take over signals: {error}"))),
     };
     match options::read(std::env::args_os(), std::env::vars_os()) {
         Ok(Request::Show(text)) => show(&text, ExitCode::SUCCESS),
@@ -37,10 +40,8 @@ pub fn main() -> ExitCode {
             Ok(line) => show(&(line + "\n"), ExitCode::SUCCESS),
             Err(line) => show(&(line + "\n"), ExitCode::from(exit_code::UNHEALTHY)),
         },
-        Ok(Request::Supervise(settings)) => {
-            supervise(*settings, signals).unwrap_or_else(|message| refuse(exit_code::CANNOT_WORK, &message))
-        }
-        Err(refusal) => refuse(refusal.exit_code, &refusal.message),
+        Ok(Request::Supervise(settings)) => supervise(*settings, signals).unwrap_or_else(|refusal| refuse(&refusal)),
+        Err(refusal) => refuse(&refusal),
     }
 }
 
@@ -69,26 +70,34 @@ pub fn policy(options: impl IntoIterator<Item = OsString>) -> Result<Policy, Str
     }
 }
 
-/// Says why nothing is supervised. The exit code tells it too, where standard error is not read.
-fn refuse(code: u8, message: &str) -> ExitCode {
+/// Says why nothing is supervised. The exit code tells it too, where standard error is not read. A request to stop ends
+/// the wait for what does not answer: then that is the reason.
+fn refuse(Refusal { exit_code, message }: &Refusal) -> ExitCode {
+    let (exit_code, message) = match *exit_code {
+        exit_code::CANNOT_WORK if is_stop_pending() => (exit_code::WELL, "stopped before the command was started"),
+        exit_code => (exit_code, message.as_str()),
+    };
     let _ = writeln!(std::io::stderr(), "supervisor: {message}");
-    ExitCode::from(code)
+    ExitCode::from(exit_code)
 }
 
-fn supervise(settings: Settings, signals: Signals) -> Result<ExitCode, String> {
+fn supervise(settings: Settings, signals: Signals) -> Result<ExitCode, Refusal> {
     let (troubles, received) = Troubles::channel();
-    let _claims = claims::take(&settings, &troubles);
-    let mut reporter = Reporter::new(&settings, sinks::open(&settings, &troubles)?, received);
+    let _claims = claims::take(&settings, &troubles)?;
+    let sinks = sinks::open(&settings, &troubles).map_err(Refusal::cannot_work)?;
+    let mut reporter = Reporter::new(&settings, sinks, received);
     settings.hints.iter().for_each(|hint| troubles.tell(hint.about, hint.words.clone(), hint.words.clone()));
     reporter.begin(&settings);
     let Settings { policy, backend, .. } = settings;
     let grace_period = policy.grace_period;
-    let mut backend = UnixBackend::new(backend, signals).map_err(|error| format!("cannot work: {error}"))?;
+    let mut backend =
+        UnixBackend::new(backend, signals).map_err(|error| Refusal::cannot_work(format!("cannot work: {error}")))?;
     let outcome = supervisor_core::run(policy, &mut backend, &mut reporter);
-    reporter.flush();
+    let mut last_words = LastWords::begin();
+    reporter.flush(&mut last_words);
     // Hooks have one grace period more.
     backend.finish(grace_period, |notice| reporter.late(notice));
-    reporter.flush();
+    reporter.flush(&mut last_words);
     Ok(ExitCode::from(exit_code::of(outcome)))
 }
 

@@ -1,14 +1,14 @@
 //! The command line and the environment, as settings.
 
-mod duration;
+pub(crate) mod duration;
 mod files;
 pub mod help;
 mod hints;
-mod programs;
+pub(crate) mod programs;
 mod settings;
-mod values;
+pub(crate) mod values;
 
-pub use files::{FileForm, StateFileSettings};
+pub use files::{FileForm, StateFileSettings, same_file};
 pub use hints::Hint;
 pub use settings::Settings;
 
@@ -206,6 +206,13 @@ pub struct Refusal {
     pub message: String,
 }
 
+impl Refusal {
+    /// The supervisor itself cannot work.
+    pub fn cannot_work(message: String) -> Refusal {
+        Refusal { exit_code: exit_code::CANNOT_WORK, message }
+    }
+}
+
 /// All options, as they are parsed, shown by `--help` and documented.
 pub fn parser() -> clap::Command {
     with_variables(Options::command(), |_| true).after_help(help::after_options())
@@ -238,6 +245,9 @@ fn healthcheck(arguments: &[OsString]) -> Option<Result<PathBuf, Refusal>> {
     match arguments {
         [_, option, file] if is_option(option) => Some(Ok(file.into())),
         [_, option] if value(option).is_some() => value(option).map(Ok),
+        [_, option] if is_option(option) => {
+            Some(Err(usage(format!("a status file is missing: supervisor {OPTION} <STATUS_FILE>"))))
+        }
         [_, option, ..] if is_option(option) || value(option).is_some() => Some(Err(alone())),
         _ => None,
     }
@@ -284,10 +294,11 @@ fn hints_on(arguments: &[OsString], options: &Options, environment: &[(OsString,
 /// Names the variable that a bad value comes from, if its option does not stand on the command line.
 fn origin(error: &clap::Error, arguments: &[OsString]) -> String {
     let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return String::new() };
-    let option = argument.split(' ').next().unwrap_or_default();
+    // An option that may be repeated ends with dots.
+    let option = argument.split(' ').next().unwrap_or_default().trim_end_matches('.');
     let is_given = arguments.iter().any(|given| given.as_encoded_bytes().starts_with(option.as_bytes()));
     match option.strip_prefix("--") {
-        Some(name) if !is_given && long_names().iter().any(|known| known == name.trim_end_matches('.')) => {
+        Some(name) if !is_given && long_names().iter().any(|known| known == name) => {
             format!("; it comes from {}", variable(name))
         }
         Some(_) | None => String::new(),
@@ -295,7 +306,7 @@ fn origin(error: &clap::Error, arguments: &[OsString]) -> String {
 }
 
 fn variable(option: &str) -> String {
-    format!("SUPERVISOR_{}", option.trim_end_matches('.').to_ascii_uppercase().replace('-', "_"))
+    format!("SUPERVISOR_{}", option.to_ascii_uppercase().replace('-', "_"))
 }
 
 /// The option that has no variable: with one, it would turn every supervisor into a health check.

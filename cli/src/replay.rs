@@ -3,14 +3,14 @@
 mod account;
 mod entry;
 mod life;
-mod moment;
-mod page;
+pub(crate) mod moment;
+pub(crate) mod page;
 mod playback;
-mod program;
+pub(crate) mod program;
 mod story;
 mod words;
 
-pub use program::{main, parser};
+pub use program::{EXAMPLES, EXIT_CODES, main, parser};
 pub use story::{Decision, Kind};
 
 use entry::Reading;
@@ -49,7 +49,7 @@ pub fn replay(text: &str) -> Result<Replay, String> {
 }
 
 /// A whole log.
-struct Log {
+pub(crate) struct Log {
     /// In the order in which they begin.
     lives: Vec<Life>,
     /// Lines of a supervisor that cannot be read.
@@ -57,7 +57,7 @@ struct Log {
 }
 
 impl Log {
-    fn read(text: &str) -> Result<Log, String> {
+    pub(crate) fn read(text: &str) -> Result<Log, String> {
         let mut log = Log { lives: Vec::new(), damaged: 0 };
         let mut latest = BTreeMap::<u32, usize>::new();
         for line in text.lines() {
@@ -70,7 +70,7 @@ impl Log {
         log.lives.iter_mut().for_each(|life| life.playback.end());
         match (log.lives.is_empty(), log.damaged) {
             (false, _) => Ok(log),
-            (true, 0) => Err("no line of a supervisor is in it: write the log with --log-format json".to_owned()),
+            (true, 0) => Err("it holds no JSON line of a supervisor: write the log with --log-format json".to_owned()),
             (true, _) => Err("no line of a supervisor in it can be read: the file is damaged, \
                               or another version of the supervisor has written it"
                 .to_owned()),
@@ -98,7 +98,7 @@ impl Log {
     }
 
     /// The first decision that the machine makes otherwise, and what that may come from.
-    fn difference(&self) -> Option<String> {
+    pub(crate) fn difference(&self) -> Option<String> {
         let how = self.lives.iter().find_map(|life| match &life.playback {
             Playback::Differs { how, .. } => Some(how),
             Playback::Playing(_) | Playback::Interrupted { .. } | Playback::NoBeginning => None,

@@ -15,6 +15,8 @@ pub use sentences::lines_lost;
 pub use status::{Change, State, Status};
 
 use crate::options::Settings;
+use crate::patience::LastWords;
+use display::Escaped;
 use record::Beside;
 use run::{Condition, KnownRun};
 use sentences::Sentences;
@@ -36,8 +38,8 @@ pub trait Sink {
     /// Takes a record. It never waits for others.
     fn record(&mut self, record: &Record, standing: &Standing);
 
-    /// Waits until all is handed on, but not for long.
-    fn flush(&mut self);
+    /// Waits until all is handed on, but no longer than that.
+    fn flush(&mut self, last_words: &mut LastWords);
 }
 
 /// Where the supervisor stands when a record is made.
@@ -70,8 +72,10 @@ impl Troubles {
         (Troubles(sender), receiver)
     }
 
-    /// Tells that something cannot be done: with what, why, and the same for people.
+    /// Tells that something cannot be done: with what, why, and the same for people in one line.
     pub fn tell(&self, with: &'static str, error: String, words: String) {
+        // Names and values of variables may hold anything.
+        let words = Escaped(&words).to_string();
         self.hand_on(Record::new(log::Level::Warn, Content::Trouble { with, error }, words));
     }
 
@@ -116,11 +120,11 @@ impl Reporter {
         self.tell(Content::Backend(notice));
     }
 
-    /// Waits until all is told, but not for long.
-    pub fn flush(&mut self) {
-        self.sinks.iter_mut().for_each(|sink| sink.flush());
+    /// Waits until all is told, but no longer than that.
+    pub fn flush(&mut self, last_words: &mut LastWords) {
+        self.sinks.iter_mut().for_each(|sink| sink.flush(last_words));
         if self.hand_out_troubles() {
-            self.sinks.iter_mut().for_each(|sink| sink.flush());
+            self.sinks.iter_mut().for_each(|sink| sink.flush(last_words));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Where records go: the log, files that tell the state, a hook, a service manager. One that fails never delays another.
 
 mod hook;
-mod log;
+pub mod log;
 mod metrics;
 mod service_manager;
 mod state_file;
@@ -29,7 +29,7 @@ pub fn open(settings: &Settings, troubles: &Troubles) -> Result<Vec<Box<dyn Sink
     if let Some(queue) = &settings.hook_queue {
         sinks.push(Box::new(Hook::new(queue.clone())));
     }
-    if let Some(manager) = ServiceManager::find(settings.backend.notifications, troubles) {
+    if let Some(manager) = ServiceManager::find(settings, troubles) {
         sinks.push(Box::new(manager));
     }
     Ok(sinks)

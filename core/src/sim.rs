@@ -24,6 +24,8 @@ pub struct Behaviour {
     pub start_takes: Duration,
     /// Its heartbeats.
     pub heartbeats: Heartbeats,
+    /// How they become known.
+    pub beats_by: Means,
     /// Whether their time stamps are believed.
     pub stamps: Stamps,
     /// How long a look at them takes.
@@ -44,6 +46,7 @@ impl Behaviour {
         start_failure: None,
         start_takes: Duration::ZERO,
         heartbeats: Heartbeats::NONE,
+        beats_by: Means::File,
         stamps: Stamps::Believed,
         look_takes: Duration::ZERO,
         exit: None,
@@ -71,12 +74,28 @@ impl Heartbeats {
     /// Never any.
     pub const NONE: Heartbeats = Heartbeats { every: Duration::ZERO, until: Duration::ZERO };
 
+    /// The first one after `age`, the time since the start.
+    pub fn next(&self, age: Duration) -> Option<Duration> {
+        let count = age.as_nanos().checked_div(self.every.as_nanos())?;
+        let next = self.every.checked_mul(u32::try_from(count + 1).ok()?)?;
+        (next <= self.until).then_some(next)
+    }
+
     /// The last one at or before `age`, the time since the start.
     pub fn last(&self, age: Duration) -> Option<Duration> {
         let count = age.min(self.until).as_nanos().checked_div(self.every.as_nanos())?;
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         (count > 0).then(|| self.every * count)
     }
+}
+
+/// How heartbeats become known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Means {
+    /// By looks at a file, where somebody looks.
+    File,
+    /// Each is told at its moment, as by sd_notify(3) or a probe.
+    Messages,
 }
 
 /// Whether the moment of a heartbeat is known.

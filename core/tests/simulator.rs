@@ -1,10 +1,10 @@
 //! The simulator: what it does with one script, moment by moment.
 
 use std::time::Duration;
-use supervisor_core::sim::{Activity, Behaviour, Heartbeats, Ledger, Reaction, Service, SimBackend, Stamps};
+use supervisor_core::sim::{Activity, Behaviour, Heartbeats, Ledger, Means, Reaction, Service, SimBackend, Stamps};
 use supervisor_core::{
-    Backend, Backoff, Ending, Event, ExitStatus, Incoming, Instant, Limit, Notice, Observation, OnHang, Outcome,
-    Policy, Purpose, RunId, StartFailure, StartFailureKind, Watchdog, run,
+    Backend, Backoff, Ending, Event, ExitStatus, Incoming, Instant, Limit, Message, Notice, Observation, OnHang,
+    Outcome, Policy, Purpose, RunId, StartFailure, StartFailureKind, Watchdog, run,
 };
 
 const R1: RunId = RunId(1);
@@ -64,6 +64,25 @@ fn a_look_finds_each_heartbeat_once() {
         world.look(R1);
         assert_eq!(world.wait(None), Incoming::Event(Event::Observed { run: R1, observation }));
     }
+}
+
+#[test]
+fn heartbeats_may_be_told_at_their_moments() {
+    let heartbeats = Heartbeats { every: secs(2), until: secs(5) };
+    assert_eq!(
+        [secs(0), secs(1), secs(2), secs(4)].map(|age| heartbeats.next(age)),
+        [Some(secs(2)), Some(secs(2)), Some(secs(4)), None]
+    );
+    let mut world = world(Behaviour { heartbeats, beats_by: Means::Messages, ..Behaviour::SILENT });
+    world.start(R1, 0);
+    let _ = world.wait(None);
+    let beat = Incoming::Event(Event::Message { run: R1, message: Message::Heartbeat });
+    assert_eq!((world.wait(None), world.now()), (beat, at(2)));
+    world.look(R1);
+    let unchanged = Event::Observed { run: R1, observation: Observation::Unchanged };
+    assert_eq!(world.wait(None), Incoming::Event(unchanged));
+    assert_eq!((world.wait(None), world.now()), (beat, at(4)));
+    assert_eq!((world.wait(Some(at(9))), world.now()), (Incoming::Event(Event::Timeout), at(9)));
 }
 
 #[test]

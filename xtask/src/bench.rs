@@ -2,6 +2,7 @@
 
 mod chart;
 mod growth;
+mod lateness;
 mod measure;
 mod own;
 mod page;
@@ -19,10 +20,10 @@ use measure::{Effort, Metric};
 use own::Means;
 use peers::{PEERS, Peer, Role};
 use results::{Results, Samples};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
-use std::{fs, io};
 
 /// What is measured, and how thoroughly.
 #[derive(clap::Args)]
@@ -42,6 +43,9 @@ pub struct Options {
     /// Measure how costs grow instead: with restarts, descendants, and supervisors side by side
     #[arg(long)]
     growth: bool,
+    /// Measure how late thousands of hangs are decided instead, on an idle machine and on a busy one
+    #[arg(long, conflicts_with = "growth")]
+    lateness: bool,
 }
 
 const THOROUGH: Effort = Effort { rounds: 15, window: Duration::from_secs(5), instances: 5, hangs: 200 };
@@ -60,11 +64,14 @@ pub fn run(options: Options) -> ExitCode {
 
 fn measured(options: &Options) -> io::Result<()> {
     let own = match &options.supervisor {
-        Some(path) => fs::canonicalize(path).map_err(|error| unusable(path, &error))?,
+        Some(path) => workspace::given(path)?,
         None => workspace::build_static(Linkage::available()?)?,
     };
     if options.growth {
         return growth::measure(&own, options.quick);
+    }
+    if options.lateness {
+        return lateness::measure(&own, options.quick);
     }
     let by_cargo = workspace::build_release()?;
     let effort = if options.quick { QUICK } else { THOROUGH };
@@ -88,10 +95,6 @@ fn measured(options: &Options) -> io::Result<()> {
     }
     workspace::write(&workspace::root().join("docs/benchmarks.svg"), &chart::chart(&results))?;
     page::replace(page::Part::Figures, &text)
-}
-
-fn unusable(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("--supervisor {}: {error}", path.display()))
 }
 
 /// Those that are wanted and installed, and what is to be said of the others.

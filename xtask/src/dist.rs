@@ -5,7 +5,7 @@ mod packages;
 mod trial;
 
 use crate::man_page;
-use crate::workspace::{self, Linkage, PACKAGE, PROGRAM};
+use crate::workspace::{self, Linkage, PACKAGE, PROGRAM, REPLAY};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::{env, fs, io};
@@ -67,9 +67,10 @@ fn make(options: &Options) -> io::Result<()> {
     let binary = workspace::build_static(dist.linkage)?;
     fs::copy(&binary, dist.folder.join(PROGRAM))?;
     fs::copy(&binary, dist.stage.join(PROGRAM))?;
-    man_page(&dist.stage)?;
+    fs::copy(binary.with_file_name(REPLAY), dist.stage.join(REPLAY))?;
+    man_pages(&dist.stage)?;
     completions::write(&dist.stage.join("completions"))?;
-    documents(&dist.stage)?;
+    stage_documents(&dist.stage)?;
     archive(&dist)?;
     packages::deb(&dist)?;
     packages::rpm(&dist)?;
@@ -84,20 +85,35 @@ fn make(options: &Options) -> io::Result<()> {
     Ok(())
 }
 
-fn man_page(stage: &Path) -> io::Result<()> {
-    fs::write(stage.join(format!("{PROGRAM}.1")), man_page::render()?)
+fn man_pages(stage: &Path) -> io::Result<()> {
+    fs::write(stage.join(format!("{PROGRAM}.1")), man_page::render()?)?;
+    fs::write(stage.join(format!("{REPLAY}.1")), man_page::render_replay()?)
 }
 
-/// What people read; those that are there.
-fn documents(stage: &Path) -> io::Result<()> {
-    for name in ["README.md", "README.ru.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"] {
-        match fs::copy(workspace::root().join(name), stage.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Err(_) => println!("{name} is not there, and left out"),
-            Ok(_) => {}
-        }
-    }
-    Ok(())
+/// What people read, with all that its links lead to, in the order of their paths.
+///
+/// # Errors
+/// Those of git.
+fn documents() -> io::Result<Vec<PathBuf>> {
+    const READ: [&str; 7] = [
+        ":(glob)*.md",
+        ":(glob)LICENSE-*",
+        "docs",
+        "packaging",
+        "cli/EVENTS.md",
+        "core/README.md",
+        ":!packaging/tests",
+    ];
+    let names = workspace::output(workspace::command("git").args(["ls-files", "--"]).args(READ))?;
+    Ok(names.lines().map(PathBuf::from).collect())
+}
+
+fn stage_documents(stage: &Path) -> io::Result<()> {
+    documents()?.into_iter().try_for_each(|name| {
+        let to = stage.join(&name);
+        to.parent().map_or(Ok(()), fs::create_dir_all)?;
+        fs::copy(workspace::root().join(&name), to).map(drop)
+    })
 }
 
 /// The same bytes for the same files: sorted, owned by root, of one age.

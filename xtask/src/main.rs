@@ -8,6 +8,10 @@ mod choices;
 mod dist;
 mod docs;
 mod drawing;
+// It knows the system calls of x86_64, and reads them with glibc.
+#[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
+mod faults;
+mod fuzz;
 mod man_page;
 mod mutants;
 mod pictures;
@@ -43,6 +47,9 @@ enum Task {
     },
     /// Inject faults at random into real supervisors, and account for everything
     Chaos(chaos::Options),
+    /// Have each system call of the supervisor and its keepers fail once in each way, and see that nothing breaks
+    #[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
+    Faults(faults::Options),
     /// Measure this supervisor and its peers side by side, and write docs/benchmarks.md
     Bench(bench::Options),
     /// Count what does not depend on the speed of the machine, and fail above a bound
@@ -53,6 +60,8 @@ enum Task {
     Dist(dist::Options),
     /// Draw the pictures of the documents, from what the machine decides
     Pictures(pictures::Options),
+    /// Try what comes from outside with inputs that nobody thought of; coverage leads to the next ones
+    Fuzz(fuzz::Options),
     /// Do what decides whether a change lands
     Check,
     /// Run the same decisions through months of virtual life, and tell what became of them
@@ -70,11 +79,14 @@ fn main() -> ExitCode {
     match Options::parse().task {
         Task::Scenario { name, speed } => built(|| scenario::run(&name, speed)),
         Task::Chaos(options) => built(|| chaos::run(options)),
+        #[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
+        Task::Faults(options) => built(|| faults::run(options)),
         Task::Bench(options) => bench::run(options),
         Task::Budget(options) => budget::run(options),
         Task::Mutants(options) => mutants::run(options),
         Task::Dist(options) => dist::run(options),
         Task::Pictures(options) => pictures::run(options),
+        Task::Fuzz(options) => fuzz::run(options),
         Task::Check => check::run(),
         Task::Simulate(options) => simulate::run(options),
         Task::Docs(options) => docs::run(options),

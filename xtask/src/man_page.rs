@@ -5,6 +5,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use std::io;
 use supervisor_cli::help::{ENVIRONMENT, EXAMPLES, EXIT_CODES, FILES, SEE_ALSO, SIGNALS, VARIABLES};
+use supervisor_cli::replay::{EXAMPLES as REPLAY_EXAMPLES, EXIT_CODES as REPLAY_EXIT_CODES};
 
 /// The page, with the sections of man-pages(7).
 ///
@@ -32,6 +33,24 @@ pub fn render() -> io::Result<Vec<u8>> {
     ];
     let mut rest = Roff::new();
     rest.extend(sections);
+    rest.to_writer(&mut page)?;
+    Ok(page)
+}
+
+/// That of `supervisor-replay`, which has no more to say than its help.
+///
+/// # Errors
+/// Those of the writer, which has none.
+pub fn render_replay() -> io::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    let man = Man::new(supervisor_cli::replay::parser()).manual("User Commands");
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    let mut rest = Roff::new();
+    rest.extend([list("EXIT STATUS", "", &REPLAY_EXIT_CODES), list("EXAMPLES", "", &REPLAY_EXAMPLES)]);
     rest.to_writer(&mut page)?;
     Ok(page)
 }

@@ -8,6 +8,8 @@ use std::{env, fs, io};
 
 /// The program, as people call it.
 pub const PROGRAM: &str = "supervisor";
+/// What tells of its log; people get it along with the program.
+pub const REPLAY: &str = "supervisor-replay";
 /// The package that holds it, for cargo and for distributions; some registries have another `supervisor`.
 pub const PACKAGE: &str = "heartbeat-supervisor";
 
@@ -141,6 +143,15 @@ pub fn build_static(linkage: Linkage) -> io::Result<PathBuf> {
 pub fn build_release() -> io::Result<PathBuf> {
     run(cargo().args(["build", "--quiet", "--release", "--locked", "-p", PACKAGE]))?;
     Ok(target()?.join("release").join(PROGRAM))
+}
+
+/// A program that `--supervisor` names, by its whole path: it is run in other folders.
+///
+/// # Errors
+/// It is not there.
+pub fn given(path: &Path) -> io::Result<PathBuf> {
+    let unusable = |error: io::Error| io::Error::new(error.kind(), format!("--supervisor {}: {error}", path.display()));
+    fs::canonicalize(path).map_err(unusable)
 }
 
 /// A program on `PATH`.

@@ -17,6 +17,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use supervisor_core::{Backend, ExitStatus, Instant};
 
+/// After so long children are looked for again that could not be.
+const RETRY: Duration = Duration::from_millis(100);
 /// How soon adopted processes that survive SIGKILL get it again.
 const RESCAN_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -24,6 +26,15 @@ pub(super) struct Children {
     proc: Proc,
     company: Company,
     adoption: Adoption,
+    reaping: Reaping,
+}
+
+enum Reaping {
+    Done,
+    /// They could not be looked for, and no signal comes again for what is not known.
+    Due {
+        retry_at: Instant,
+    },
 }
 
 enum Adoption {
@@ -42,19 +53,24 @@ pub(super) fn company() -> Company {
 
 impl Children {
     pub fn new(proc: Proc, company: Company) -> Children {
-        Children { proc, company, adoption: Adoption::None }
+        Children { proc, company, adoption: Adoption::None, reaping: Reaping::Done }
     }
 
     pub fn company(&self) -> Company {
         self.company
     }
 
-    /// When those that were adopted are looked at again.
+    /// When they are looked at again.
     pub fn due(&self) -> Option<Instant> {
-        match self.adoption {
+        let adopted = match self.adoption {
             Adoption::None => None,
             Adoption::UnderWay { retry_at } => Some(retry_at),
-        }
+        };
+        let unknown = match self.reaping {
+            Reaping::Done => None,
+            Reaping::Due { retry_at } => Some(retry_at),
+        };
+        adopted.into_iter().chain(unknown).min()
     }
 
     /// Those that were adopted: where there are no strangers, every child that is no keeper.
@@ -69,8 +85,11 @@ impl Children {
 }
 
 fn all_children() -> BTreeSet<i32> {
-    let listed = children_of(std::process::id().cast_signed());
-    listed.map_or_else(|_| probed_children(), BTreeSet::from_iter)
+    match children_of(std::process::id().cast_signed()) {
+        // That this process is gone, so that it has none, is not so.
+        Ok(children) if !children.is_empty() || !has_children() => children.into_iter().collect(),
+        Ok(_) | Err(_) => probed_children(),
+    }
 }
 
 fn probed_children() -> BTreeSet<i32> {
@@ -92,7 +111,7 @@ impl UnixBackend {
     /// Reaps what ended, and has keepers go on that were stopped.
     pub(super) fn reap(&mut self) {
         let mut has_reaped = false;
-        loop {
+        self.children.reaping = loop {
             match next_change() {
                 Found::Ended { pid, status } => {
                     has_reaped = true;
@@ -100,9 +119,10 @@ impl UnixBackend {
                 }
                 Found::Stopped { pid, .. } => self.wake_keeper(pid),
                 Found::Continued { .. } => {}
-                Found::Nothing | Found::NoChildren => break,
+                Found::Nothing | Found::NoChildren => break Reaping::Done,
+                Found::Unknown => break Reaping::Due { retry_at: self.now() + RETRY },
             }
-        }
+        };
         if has_reaped {
             self.clear_adopted();
         }

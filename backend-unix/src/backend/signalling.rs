@@ -63,15 +63,15 @@ impl UnixBackend {
 
     /// What a hung command is doing, and what became of its heartbeats.
     fn examine(&mut self) {
-        let Run::Alive { run, started, .. } = self.run else { return };
+        let Run::Alive { run, main, started, .. } = self.run else { return };
         let has_beaten = self.last_beat > started;
         let probe = self.probe.as_mut().and_then(ProbeRunner::unfinished);
         self.tell_all(probe);
         let autopsy = self.sampler.examine(&self.tree, self.last_beat);
         self.tell(autopsy);
         let missing = self.watcher.as_mut().filter(|_| !has_beaten).and_then(|watcher| {
-            let found = watcher.missing()?;
-            Some(UnixNotice::HeartbeatMissing { file: watcher.path().to_owned(), found })
+            let (found, hindrance) = watcher.missing(main)?;
+            Some(UnixNotice::HeartbeatMissing { file: watcher.path().to_owned(), found, hindrance })
         });
         self.tell_all(missing);
         let now = self.now();

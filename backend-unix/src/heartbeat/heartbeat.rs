@@ -1,6 +1,7 @@
 //! Looks at the heartbeat file: did it change, and when?
 
 use super::file_status::{self, FileStatus};
+use super::rights::Rights;
 use crate::clock::{Clock, Reading, nanos, stamp_lag};
 use crate::notice::HeartbeatFound;
 use std::io;
@@ -25,6 +26,8 @@ pub(crate) struct Heartbeat<C> {
 pub(crate) struct Look {
     pub observation: Observation,
     pub found: Found,
+    /// To make a heartbeat, where none came.
+    pub rights: Option<Rights>,
 }
 
 /// The file at the moment of a look.
@@ -55,7 +58,7 @@ impl<C: Clock> Heartbeat<C> {
         self.last_seen = seen;
         self.last_look = self.clock.read();
         self.clock.was_stepped();
-        Look { observation: Observation::Unchanged, found }
+        Look { observation: Observation::Unchanged, found, rights: None }
     }
 
     /// Compares the file with how it was at the last look.
@@ -73,7 +76,11 @@ impl<C: Clock> Heartbeat<C> {
             Some(_) | None => Observation::Unchanged,
         };
         self.last_look = look;
-        Look { observation, found }
+        let rights = match observation {
+            Observation::Unchanged => Rights::of(&self.path).ok(),
+            Observation::Changed { .. } | Observation::ChangedSometime => None,
+        };
+        Look { observation, found, rights }
     }
 
     fn see(&self) -> (Option<FileStatus>, Found) {
@@ -291,7 +298,7 @@ mod tests {
         f.begin();
         assert!(matches!(f.heartbeat.look().found, Found::Nothing(HeartbeatFound::NoFile)));
         std::os::unix::fs::symlink("heartbeat.txt", &f.path).unwrap();
-        let Look { observation, found } = f.heartbeat.look();
+        let Look { observation, found, .. } = f.heartbeat.look();
         assert_eq!(observation, Observation::Unchanged);
         assert!(matches!(found, Found::Nothing(HeartbeatFound::Unreadable { .. })), "{found:?}");
         fs::remove_file(&f.path).unwrap();

@@ -3,8 +3,9 @@
 
 use super::file_status::is_at_hand;
 use super::heartbeat::{Found, Heartbeat, Look, Precision};
+use super::rights::Rights;
 use crate::clock::SystemClock;
-use crate::notice::HeartbeatFound;
+use crate::notice::{HeartbeatFound, Hindrance};
 use crate::source::Source;
 use crate::stall::Stall;
 use crate::worker::Worker;
@@ -60,9 +61,11 @@ struct Answer {
 }
 
 /// What looks have found in this run.
+#[derive(Default)]
 struct RunRecord {
     last_beat: Option<Instant>,
     found: Option<HeartbeatFound>,
+    rights: Option<Rights>,
 }
 
 /// Whether a heartbeat is looked for that comes too late.
@@ -122,7 +125,7 @@ impl Watcher {
             ready: VecDeque::new(),
             outstanding: 0,
             stall: Stall::None,
-            run: RunRecord { last_beat: None, found: None },
+            run: RunRecord::default(),
             late: Late::NotAwaited,
             access: Access::Good,
             stamps: Precision::Fine,
@@ -146,7 +149,7 @@ impl Watcher {
     /// Takes the file as it is before a start. A file system that does not answer delays the start only so long.
     pub fn before_start(&mut self) {
         let is_stuck = self.outstanding > 0;
-        self.run = RunRecord { last_beat: None, found: None };
+        self.run = RunRecord::default();
         self.late = Late::NotAwaited;
         self.order(Request::Before);
         let deadline = Clock::now() + START_WAITS;
@@ -205,10 +208,13 @@ impl Watcher {
         self.stall.overdue(now)
     }
 
-    /// What was found instead of a heartbeat, if the run has shown none.
-    pub fn missing(&mut self) -> Option<HeartbeatFound> {
+    /// What was found instead of a heartbeat, if the run has shown none, and what may hinder its main process.
+    pub fn missing(&mut self, main: i32) -> Option<(HeartbeatFound, Option<Hindrance>)> {
         match self.run.last_beat {
-            None => Some(self.run.found.take().unwrap_or(HeartbeatFound::OldFile)),
+            None => {
+                let found = self.run.found.take().unwrap_or(HeartbeatFound::OldFile);
+                Some((found, self.run.rights.and_then(|rights| rights.hindrance(main))))
+            }
             Some(_) => None,
         }
     }
@@ -238,7 +244,8 @@ impl Watcher {
     }
 
     fn find(&mut self, answer: Answer, started: Instant) -> Vec<Finding> {
-        let Answer { request, look: Look { observation, found } } = answer;
+        let Answer { request, look: Look { observation, found, rights } } = answer;
+        self.run.rights = rights;
         let mut findings = self.find_of_file(found);
         let at = match observation {
             Observation::Unchanged => None,

@@ -109,15 +109,19 @@ pub(crate) struct Launch<'a> {
 impl Launch<'_> {
     /// In the child of `parent`: leads a process group of its own, dies with its parent, and executes; `tell` is called
     /// just before. Returns only if something failed. Makes nothing but system calls.
-    pub fn execute(&mut self, parent: Pid, role: &Role<'_>, signals: &Signals, tell: impl FnOnce()) -> Errno {
+    pub fn execute(
+        &mut self,
+        parent: Pid,
+        role: &Role<'_>,
+        signals: &Signals,
+        tell: impl FnOnce() -> Result<(), Errno>,
+    ) -> Errno {
         self.listen_pid.set(getpid());
         let prepared = setpgid(None, None)
             .and_then(|()| role.prepare_descriptors())
             .and_then(|()| linux::die_with_parent(parent))
-            .and_then(|()| {
-                tell();
-                signals.restore().map_err(|error| Errno::from_raw_os_error(error as i32))
-            });
+            .and_then(|()| tell())
+            .and_then(|()| signals.restore().map_err(|error| Errno::from_raw_os_error(error as i32)));
         match prepared {
             Ok(()) => self.try_paths(),
             Err(error) => error,
@@ -145,12 +149,13 @@ impl Role<'_> {
     fn prepare_descriptors(&self) -> Result<(), Errno> {
         let Role::Helper { input, output } = self else { return Ok(()) };
         linux::close_from(3, Closing::AtExec);
-        let mut result = linux::duplicate(input.as_raw_fd(), 0);
+        linux::duplicate(input.as_raw_fd(), 0)?;
         if let Output::Into(output) = output {
             let output = output.as_raw_fd();
-            result = result.and_then(|()| linux::duplicate(output, 1)).and_then(|()| linux::duplicate(output, 2));
+            linux::duplicate(output, 1)?;
+            linux::duplicate(output, 2)?;
         }
-        result
+        Ok(())
     }
 }
 

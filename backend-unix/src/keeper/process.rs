@@ -23,6 +23,9 @@ const LONG_PAUSE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// So many times with the short pause: about ten seconds.
 const QUICK_PASSES: u32 = 2000;
 
+/// After so long children are looked for again that could not be.
+const RETRY: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
 /// All that a keeper is born with.
 pub(super) struct Birth<'a> {
     pub line: OwnedFd,
@@ -44,10 +47,10 @@ pub(super) fn keep(birth: Birth<'_>) -> ! {
             linux::set_name_and_title(c"keeper", main);
             let descriptors = Descriptors::settle(line, signals.inbox(), exec_result);
             let machine = KeeperMachine::new(policy, main);
-            Keeper { machine, main, parent, descriptors, remains, unsaid: Unsaid::Nothing }.run()
+            Keeper { machine, main, parent, descriptors, remains, unsaid: Unsaid::Nothing, sight: Sight::Clear }.run()
         }
         Err(error) => {
-            tell(line.as_fd(), Report::Failed { os_error: error.raw_os_error() });
+            let _ = tell(line.as_fd(), Report::Failed { os_error: error.raw_os_error() });
             linux::exit(0)
         }
     }
@@ -63,19 +66,23 @@ pub(super) fn keep_keeper(birth: Birth<'_>) -> ! {
         Ok(ForkResult::Child) => keep(birth),
         Ok(ForkResult::Parent { child }) => child.as_raw(),
         Err(error) => {
-            tell(birth.line.as_fd(), Report::Failed { os_error: error as i32 });
+            let _ = tell(birth.line.as_fd(), Report::Failed { os_error: error as i32 });
             linux::exit(0)
         }
     };
     linux::set_name_and_title(c"keeper", keeper);
-    let _ = linux::duplicate(linux::duplicate_above_streams(birth.signals.inbox().as_raw_fd()), 0);
-    linux::close_from(1, Closing::Now);
+    let inbox = linux::duplicate_above_streams(birth.signals.inbox().as_raw_fd());
+    let inbox = linux::duplicate(inbox, 0).unwrap_or(inbox);
+    if inbox == 0 {
+        linux::close_from(1, Closing::Now);
+    }
     // SAFETY: it is open for as long as this process lives.
-    let inbox = unsafe { BorrowedFd::borrow_raw(0) };
+    let inbox = unsafe { BorrowedFd::borrow_raw(inbox) };
+    let mut sight = Sight::Clear;
     loop {
-        let _ = poll(&mut [PollFd::new(&inbox, PollFlags::IN)], None);
+        let _ = poll(&mut [PollFd::new(&inbox, PollFlags::IN)], sight.pause());
         signals::drain(inbox);
-        loop {
+        sight = loop {
             match next_change() {
                 Found::Ended { pid, status } if pid == keeper && status.is_success() => linux::exit(0),
                 Found::Ended { pid, .. } if pid == keeper => {
@@ -84,9 +91,10 @@ pub(super) fn keep_keeper(birth: Birth<'_>) -> ! {
                 }
                 Found::Stopped { pid, .. } if pid == keeper => drop(Signal::CONT.send(pid)),
                 Found::Ended { .. } | Found::Stopped { .. } | Found::Continued { .. } => {}
-                Found::Nothing | Found::NoChildren => break,
+                Found::Nothing | Found::NoChildren => break Sight::Clear,
+                Found::Unknown => break Sight::Lost,
             }
-        }
+        };
     }
 }
 
@@ -107,7 +115,7 @@ fn kill_children(inbox: BorrowedFd<'_>) {
         loop {
             match next_change() {
                 Found::NoChildren => return,
-                Found::Nothing => break,
+                Found::Nothing | Found::Unknown => break,
                 Found::Ended { .. } | Found::Stopped { .. } | Found::Continued { .. } => {}
             }
         }
@@ -160,17 +168,18 @@ struct Descriptors {
 
 impl Descriptors {
     /// Moves them to the first three places and closes all others: no process may wait for the end of one that the
-    /// keeper does not use.
+    /// keeper does not use. One that cannot be moved is used where it is, and then all stay open.
     fn settle(line: OwnedFd, inbox: BorrowedFd<'_>, exec_result: OwnedFd) -> Descriptors {
         // Above the places, should one of them be in another's.
         let [line, inbox, exec_result] =
             [line.into_raw_fd(), inbox.as_raw_fd(), exec_result.into_raw_fd()].map(linux::duplicate_above_streams);
-        for (from, to) in [(line, 0), (inbox, 1), (exec_result, 2)] {
-            let _ = linux::duplicate(from, to);
+        let places =
+            [(line, 0), (inbox, 1), (exec_result, 2)].map(|(from, to)| linux::duplicate(from, to).unwrap_or(from));
+        if places == [0, 1, 2] {
+            linux::close_from(3, Closing::Now);
         }
-        linux::close_from(3, Closing::Now);
         // SAFETY: these three are open for as long as this process lives.
-        let [line, inbox, exec_result] = [0, 1, 2].map(|place| unsafe { BorrowedFd::borrow_raw(place) });
+        let [line, inbox, exec_result] = places.map(|place| unsafe { BorrowedFd::borrow_raw(place) });
         Descriptors { line, inbox, exec_result }
     }
 }
@@ -182,6 +191,25 @@ struct Keeper<'a> {
     descriptors: Descriptors,
     remains: &'a Remains,
     unsaid: Unsaid,
+    sight: Sight,
+}
+
+/// Whether all is known that the kernel has signalled of the children.
+#[derive(Clone, Copy)]
+enum Sight {
+    Clear,
+    /// They could not be looked for. No signal comes again for what is not known.
+    Lost,
+}
+
+impl Sight {
+    /// How long to sleep.
+    fn pause(&self) -> Option<&'static Timespec> {
+        match self {
+            Sight::Clear => None,
+            Sight::Lost => Some(&RETRY),
+        }
+    }
 }
 
 /// Whether the main process was stopped or went on while the line was full: the latest is told as soon as there is room.
@@ -216,7 +244,7 @@ impl Keeper<'_> {
             descriptors[0] = PollFd::new(line, PollFlags::IN | PollFlags::OUT);
         }
         let count = if self.machine.is_starting() { 3 } else { 2 };
-        let _ = poll(&mut descriptors[..count], None);
+        let _ = poll(&mut descriptors[..count], self.sight.pause());
     }
 
     fn read_exec_result(&mut self) {
@@ -240,13 +268,14 @@ impl Keeper<'_> {
                         self.take(Input::Ordered { recipient, signal: signal.number() });
                     }
                 }
-                Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => return,
+                Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR | nix::errno::Errno::ENOMEM) => return,
                 Ok(_) | Err(_) => return self.take(Input::LineEnded),
             }
         }
     }
 
     fn reap(&mut self) {
+        self.sight = Sight::Clear;
         let mut main_end: Option<ExitStatus> = None;
         let leftovers = loop {
             match next_change() {
@@ -259,7 +288,12 @@ impl Keeper<'_> {
                 Found::Stopped { pid, signal } => self.tell_if_heard(Report::Stopped { pid, signal }),
                 Found::Continued { pid } => self.tell_if_heard(Report::Continued { pid }),
                 Found::Nothing => break Leftovers::Some,
-                Found::NoChildren => break Leftovers::None,
+                Found::NoChildren if self.main == 0 => break Leftovers::None,
+                // That there are none is not so while the main process is to be reaped.
+                Found::NoChildren | Found::Unknown => {
+                    self.sight = Sight::Lost;
+                    break Leftovers::Some;
+                }
             }
         };
         match (main_end, leftovers) {
@@ -276,7 +310,9 @@ impl Keeper<'_> {
     fn take(&mut self, input: Input) {
         for output in self.machine.handle(input).into_iter().flatten() {
             match output {
-                Output::Tell(report) => tell(self.descriptors.line, report),
+                // Who does not hear of its command cannot supervise it.
+                Output::Tell(report) if tell(self.descriptors.line, report).is_err() => self.take(Input::LineEnded),
+                Output::Tell(_) => {}
                 Output::SignalMain { main, signal } => send_signal(main, signal, Signal::send),
                 Output::SignalGroup { main, signal } => {
                     send_signal(main, signal, Signal::send_to_group);
@@ -323,13 +359,13 @@ fn send_signal(pid: i32, number: i32, send: impl Fn(Signal, i32) -> Result<(), E
 }
 
 /// Waits while the supervisor does not run to hear of it, or the kernel lacks memory; fails when it never will.
-fn tell(line: BorrowedFd<'_>, report: Report) {
+fn tell(line: BorrowedFd<'_>, report: Report) -> Result<(), Errno> {
     use nix::errno::Errno::{EINTR, ENOBUFS, ENOMEM};
     loop {
         match send(line.as_raw_fd(), &report.to_bytes(), MsgFlags::MSG_NOSIGNAL) {
             Err(EINTR) => {}
             Err(ENOBUFS | ENOMEM) => drop(poll(&mut [], Some(&PAUSE))),
-            Ok(_) | Err(_) => return,
+            result => return result.map(drop).map_err(|error| Errno::from_raw_os_error(error as i32)),
         }
     }
 }

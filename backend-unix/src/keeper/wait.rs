@@ -21,6 +21,8 @@ pub(crate) enum Found {
     Nothing,
     /// There are no children at all.
     NoChildren,
+    /// It could not be looked for: what happened is found by looking again.
+    Unknown,
 }
 
 /// Looks for one change of a child, without waiting: waitpid(2).
@@ -42,8 +44,7 @@ pub(crate) fn next_change() -> Found {
         }
         Ok(None) => Found::Nothing,
         Err(Errno::CHILD) => Found::NoChildren,
-        // A filter denies it: there is nothing to be known.
-        Err(_) => Found::Nothing,
+        Err(_) => Found::Unknown,
     }
 }
 

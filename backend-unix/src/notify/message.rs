@@ -4,7 +4,7 @@ use std::time::Duration;
 use supervisor_core as machine;
 
 /// More lines than there are things to say.
-const MOST_LINES: usize = 32;
+pub(crate) const MOST_LINES: usize = 32;
 
 /// What a line says.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -83,11 +83,15 @@ impl Notify {
                     taken.extend(messages);
                     continue;
                 }
-                (Sender::OfCommand, Err(ParseError::TooLong)) => "it is too long".to_owned(),
+                (Sender::OfCommand, Err(ParseError::TooLong)) => {
+                    format!("it is longer than {LONGEST} bytes, or has too many lines")
+                }
                 (Sender::OfCommand, Err(ParseError::Line(line))) => format!("{line} means nothing"),
                 (Sender::Stranger, _) => format!("pid {pid} is not of the command"),
                 (Sender::Gone, _) => {
-                    format!("pid {pid} has ended already, so that it cannot be told whether it was of the command")
+                    format!(
+                        "its sender, pid {pid}, ended before the supervisor could see whether it was of the command; have it wait, as systemd-notify does without --no-block"
+                    )
                 }
             };
             if let Refused::NotYet = std::mem::replace(&mut self.refused, Refused::Told) {
@@ -207,10 +211,13 @@ mod tests {
         };
         let own = std::process::id();
         assert_eq!(refused("hello", Sender::OfCommand), ("hello means nothing".to_owned(), 1));
-        assert_eq!(refused(&"\n\n".repeat(2500), Sender::OfCommand), ("it is too long".to_owned(), 1));
+        assert_eq!(
+            refused(&"\n\n".repeat(2500), Sender::OfCommand),
+            ("it is longer than 4096 bytes, or has too many lines".to_owned(), 1)
+        );
         assert_eq!(refused("READY=1", Sender::Stranger), (format!("pid {own} is not of the command"), 0));
         let (words, messages) = refused("READY=1", Sender::Gone);
-        assert!(words.contains("has ended already") && messages == 0);
+        assert!(words.contains("ended before the supervisor could see") && messages == 0);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use super::Signal;
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
+use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::io;
@@ -93,9 +93,8 @@ impl Signals {
         // One who ignores SIGTSTP does not want to be stopped from a terminal.
         let heard = set_of(heard().filter(|signal| *signal != Signal::TSTP || !stops_are_ignored));
         let blocked = set_of(HARMLESS.into_iter());
-        let mut original_mask = SigSet::empty();
-        pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&heard), Some(&mut original_mask))?;
-        pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&blocked), None)?;
+        let original_mask = change_mask(libc::SIG_BLOCK, &heard)?;
+        change_mask(libc::SIG_BLOCK, &blocked)?;
         if !SIGPIPE_WAS_IGNORED.load(Ordering::Relaxed) {
             set_disposition(Signal::PIPE, libc::SIG_DFL)?;
         }
@@ -139,8 +138,8 @@ impl Signals {
         // The kernel passes it over where no process would ever continue us: in an orphaned process group.
         // SAFETY: raise(3) has no memory to harm.
         Errno::result(unsafe { libc::raise(libc::SIGTSTP) })?;
-        pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&stopping), None)?;
-        pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&stopping), None)
+        change_mask(libc::SIG_UNBLOCK, &stopping)?;
+        change_mask(libc::SIG_BLOCK, &stopping).map(drop)
     }
 
     /// In a new child: gives it the mask and dispositions that the supervisor was started with. Makes nothing but
@@ -150,8 +149,19 @@ impl Signals {
             Reaping::ByKernel => set_disposition(Signal::CHLD, libc::SIG_IGN)?,
             Reaping::ByProcess => {}
         }
-        self.original_mask.thread_set_mask()
+        change_mask(libc::SIG_SETMASK, &self.original_mask).map(drop)
     }
+}
+
+/// Whether a SIGTERM or SIGINT waits to be taken: sigpending(2).
+pub fn is_stop_pending() -> bool {
+    let mut pending = MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: the kernel fills in a set; a set of zeroes is a valid one, too.
+    let pending = unsafe {
+        libc::sigpending(pending.as_mut_ptr());
+        SigSet::from_sigset_t_unchecked(pending.assume_init())
+    };
+    [nix::sys::signal::SIGTERM, nix::sys::signal::SIGINT].into_iter().any(|signal| pending.contains(signal))
 }
 
 /// In a keeper: forgets all signals that came. They only woke it.
@@ -187,6 +197,18 @@ fn set_disposition(signal: Signal, disposition: libc::sighandler_t) -> nix::Resu
     }
 }
 
+/// Changes the signal mask of this thread, and returns what it was. pthread_sigmask(3) returns its error number, which nix
+/// takes for a success.
+fn change_mask(how: libc::c_int, signals: &SigSet) -> nix::Result<SigSet> {
+    let mut before = *SigSet::empty().as_ref();
+    // SAFETY: both are sets.
+    match unsafe { libc::pthread_sigmask(how, signals.as_ref(), &raw mut before) } {
+        // SAFETY: it is one that the kernel has filled in.
+        0 => Ok(unsafe { SigSet::from_sigset_t_unchecked(before) }),
+        error => Err(Errno::from_raw(error)),
+    }
+}
+
 /// In a keeper: blocks every signal that can be blocked, those too that the C library keeps for itself and leaves out.
 pub(crate) fn block_all() {
     let all = u64::MAX;
@@ -214,6 +236,19 @@ fn has_terminal() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mask_that_cannot_be_changed_is_an_error() {
+        assert_eq!(change_mask(-1, &SigSet::empty()), Err(Errno::EINVAL));
+    }
+
+    #[test]
+    fn a_changed_mask_is_changed_back() {
+        let one = set_of([Signal::WINCH].into_iter());
+        let before = change_mask(libc::SIG_BLOCK, &one).unwrap();
+        assert!(change_mask(libc::SIG_SETMASK, &before).unwrap().iter().any(|signal| one.contains(signal)));
+        assert_eq!(change_mask(libc::SIG_SETMASK, &before), Ok(before));
+    }
 
     #[test]
     fn a_set_has_a_bit_for_each_signal() {

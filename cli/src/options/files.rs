@@ -1,8 +1,8 @@
 //! The files that options name: the heartbeat file, which the command touches, and those that tell the state.
 
 use super::{Options, Refusal, usage};
-use crate::exit_code;
 use crate::patience;
+use crate::report::display::Escaped;
 use std::io;
 use std::path::{Path, PathBuf};
 use supervisor_backend_unix::{OwnFile, within_at};
@@ -38,8 +38,7 @@ pub fn state_files(options: &Options, heartbeat_file: &Path) -> Result<Vec<State
         let Some(path) = path else { continue };
         let file = own_file(option, path)?;
         if let Some((other, _)) = known.iter().find(|(_, known)| known == file.path()) {
-            let path = path.display();
-            return Err(usage(format!("{option} {path}: is the file of {other} too; give another path")));
+            return Err(same_file(option, path, other));
         }
         known.push((option, file.path().to_owned()));
         files.push(StateFileSettings { option, given: path.clone(), form, file });
@@ -47,12 +46,18 @@ pub fn state_files(options: &Options, heartbeat_file: &Path) -> Result<Vec<State
     Ok(files)
 }
 
+/// Two options must not name one file.
+pub fn same_file(option: &str, path: &Path, other: &str) -> Refusal {
+    usage(format!("{option} {}: is the file of {other} too; give another path", Escaped(&path.display().to_string())))
+}
+
 fn own_file(option: &str, path: &Path) -> Result<OwnFile, Refusal> {
     OwnFile::new(path).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidInput => {
+        // What the system refuses is no mistake in the path.
+        io::ErrorKind::InvalidInput if error.raw_os_error().is_none() => {
             usage(format!("invalid value '{}' for '{option} <PATH>': give the path of a file", path.display()))
         }
-        _ => cannot_work(format!("{option} {}: cannot be written: {error}", path.display())),
+        _ => Refusal::cannot_work(format!("{option} {}: cannot be written: {error}", path.display())),
     })
 }
 
@@ -66,12 +71,12 @@ pub fn heartbeat_file(path: &Path, watchdog: Watchdog) -> Result<PathBuf, Refusa
         (Err(_), Watchdog::Off) => return Ok(path.to_owned()),
         (Err(error), Watchdog::On { .. }) => {
             let path = path.display();
-            return Err(cannot_work(format!("--heartbeat-file {path}: give an absolute path: {error}")));
+            return Err(Refusal::cannot_work(format!("--heartbeat-file {path}: give an absolute path: {error}")));
         }
     };
     if watchdog != Watchdog::Off && is_directory(&absolute) {
         let path = path.display();
-        return Err(cannot_work(format!("--heartbeat-file {path}: is a directory; give the path of a file")));
+        return Err(Refusal::cannot_work(format!("--heartbeat-file {path}: is a directory; give the path of a file")));
     }
     Ok(absolute)
 }
@@ -82,13 +87,10 @@ fn is_directory(path: &Path) -> bool {
     within_at(path, patience::SHORT, move || Ok(owned.is_dir())).unwrap_or(false)
 }
 
-fn cannot_work(message: String) -> Refusal {
-    Refusal { exit_code: exit_code::CANNOT_WORK, message }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit_code;
     use std::time::Duration;
 
     const ON: Watchdog = Watchdog::On { timeout: Duration::from_secs(1), initial_delay: Duration::ZERO };

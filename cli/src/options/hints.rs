@@ -24,11 +24,21 @@ pub fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Str
 
 /// The same for the name of an option: one that it is the beginning of is likelier than one that looks like it.
 pub fn did_you_mean_option<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
-    let longer: Vec<_> = known.clone().filter(|known| known.starts_with(name)).collect();
-    let meant = if name.is_empty() || longer.is_empty() { nearest(name, known).into_iter().collect() } else { longer };
+    let longer = |beginning: &str| known.clone().filter(|known| known.starts_with(beginning)).collect::<Vec<_>>();
+    let meant = match (longer(name), nearest(name, known.clone())) {
+        (longer, _) if !name.is_empty() && !longer.is_empty() => longer,
+        (_, Some(nearest)) => vec![nearest],
+        (_, None) => {
+            let first_words = known.clone().filter_map(|known| known.split('-').next());
+            nearest(name, first_words.filter(|word| word.len() >= LONG_WORD)).map(longer).unwrap_or_default()
+        }
+    };
     let meant: Vec<_> = meant.into_iter().map(|name| format!("--{name}")).collect();
     if meant.is_empty() { String::new() } else { format!("; did you mean {}?", meant.join(" or ")) }
 }
+
+/// The first word of an option that is shorter looks like too many others.
+const LONG_WORD: usize = 5;
 
 /// A mistake in a third of the letters is one that can be made.
 fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
@@ -79,6 +89,7 @@ mod tests {
             ("timeot", "; did you mean --timeout?"),
             ("max", "; did you mean --max-backoff or --max-restarts?"),
             ("max-retarts", "; did you mean --max-restarts?"),
+            ("hearbeat", "; did you mean --heartbeat-file?"),
             ("colour", ""),
             ("", ""),
         ];

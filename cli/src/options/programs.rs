@@ -1,9 +1,9 @@
 //! Programs that run beside the command: the hook and the probe, looked for before anything is started.
 
+use super::values::Parsed;
 use super::{Refusal, usage};
-use crate::exit_code;
 use crate::patience;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use supervisor_backend_unix::{Command, FindError, find, within};
 
@@ -19,13 +19,20 @@ pub fn hook(program: OsString, environment: &[(OsString, OsString)]) -> Result<C
 
 /// A probe: a command line, split into words as a shell does.
 pub fn probe(line: OsString, environment: &[(OsString, OsString)]) -> Result<Command, Refusal> {
-    let refuse =
-        |line: &str, remedy: &str| Err(usage(format!("invalid value '{line}' for '--probe <COMMAND_LINE>': {remedy}")));
-    let Some(text) = line.to_str() else { return refuse(&line.to_string_lossy(), "it is not text") };
-    let Some(words) = shlex::split(text) else { return refuse(text, "it ends inside quotes; close them") };
-    let mut words = words.into_iter().map(OsString::from);
-    let Some(program) = words.next() else { return refuse(text, "give a command line, such as 'curl -f localhost'") };
-    look_for("--probe", Command { program, arguments: words.collect(), environment: environment.to_vec() })
+    let (program, arguments) = words(&line).map_err(|remedy| {
+        let line = line.to_string_lossy();
+        usage(format!("invalid value '{line}' for '--probe <COMMAND_LINE>': {remedy}"))
+    })?;
+    let arguments = arguments.into_iter().map(OsString::from).collect();
+    look_for("--probe", Command { program: program.into(), arguments, environment: environment.to_vec() })
+}
+
+/// The first word of a command line, and the others.
+pub fn words(line: &OsStr) -> Parsed<(String, Vec<String>)> {
+    let text = line.to_str().ok_or("it is not text")?;
+    let mut words = shlex::split(text).ok_or("it ends inside quotes; close them")?.into_iter();
+    let program = words.next().ok_or("give a command line, such as 'curl -f localhost'")?;
+    Ok((program, words.collect()))
 }
 
 fn look_for(option: &str, command: Command) -> Result<Command, Refusal> {
@@ -35,8 +42,7 @@ fn look_for(option: &str, command: Command) -> Result<Command, Refusal> {
         Ok(_) => return Ok(command),
         Err(error) => remedy(&error),
     };
-    let message = format!("{option} {}: {remedy}", command.program.display());
-    Err(Refusal { exit_code: exit_code::CANNOT_WORK, message })
+    Err(Refusal::cannot_work(format!("{option} {}: {remedy}", command.program.display())))
 }
 
 fn remedy(error: &FindError) -> String {
@@ -58,6 +64,7 @@ fn remedy(error: &FindError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit_code;
     use std::os::unix::ffi::OsStringExt;
     use std::os::unix::fs::PermissionsExt;
 

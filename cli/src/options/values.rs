@@ -36,39 +36,47 @@ pub fn count(value: OsString) -> Parsed<Limit> {
     }
 }
 
-/// The name of a signal, with or without SIG, or its number.
-fn signal(value: OsString) -> Parsed<Signal> {
+/// The name of a signal, with or without SIG, or its number; one that `suits` its purpose.
+fn signal(value: OsString, suits: impl Fn(Signal) -> Parsed<()>) -> Parsed<Signal> {
     let value = text(value)?;
     let name = value.to_ascii_uppercase();
     let by_number = || value.parse().ok().and_then(Signal::from_number);
-    Signal::from_name(&name).or_else(by_number).ok_or_else(|| {
-        let known: Vec<_> = Signal::standard_ones().map(|signal| signal.to_string().split_off("SIG".len())).collect();
+    let signal = Signal::from_name(&name).or_else(by_number).ok_or_else(|| {
+        let suitable = Signal::standard_ones().filter(|signal| suits(*signal).is_ok());
+        let known: Vec<_> = suitable.map(|signal| signal.to_string().split_off("SIG".len())).collect();
         let hint = did_you_mean(name.trim_start_matches("SIG"), known.iter().map(String::as_str));
         format!("give one of {}, or a real-time signal, as in RTMIN+3{hint}", known.join(", "))
-    })
+    })?;
+    suits(signal).map(|()| signal)
 }
 
 /// A signal that asks a command to leave.
 pub fn signal_to_command(value: OsString) -> Parsed<Signal> {
-    let signal = signal(value)?;
+    signal(value, suits_command)
+}
+
+fn suits_command(signal: Signal) -> Parsed<()> {
     if signal.ends_nothing() {
         return Err(format!("{signal} stops or continues a process and ends none; give another, such as TERM"));
     }
-    Ok(signal)
+    Ok(())
 }
 
 /// A signal that can be given a meaning of its own when it is sent to the supervisor.
 pub fn signal_to_supervisor(value: OsString) -> Parsed<Signal> {
+    signal(value, suits_supervisor)
+}
+
+fn suits_supervisor(signal: Signal) -> Parsed<()> {
     // The kernel itself sends these, for what a process does.
     const OF_THE_KERNEL: [&str; 8] = ["BUS", "CHLD", "FPE", "ILL", "PIPE", "SEGV", "SYS", "TRAP"];
-    let signal = signal(value)?;
     if !signal.is_catchable() {
         return Err(format!("no process can catch {signal}; give another, such as USR1"));
     }
     if signal.ends_nothing() || OF_THE_KERNEL.iter().any(|name| Signal::from_name(name) == Some(signal)) {
         return Err(format!("the system uses {signal} itself; give another, such as USR1"));
     }
-    Ok(signal)
+    Ok(())
 }
 
 /// One of some words.
@@ -204,14 +212,20 @@ mod tests {
             (restart("onfailure".into()).unwrap_err(), "did you mean on-failure?"),
             (restart("alway".into()).unwrap_err(), "did you mean always?"),
             (format("JSON".into()).unwrap_err(), "did you mean json?"),
-            (signal("SIGTEM".into()).unwrap_err(), "did you mean TERM?"),
-            (signal("qiut".into()).unwrap_err(), "did you mean QUIT?"),
+            (signal_to_command("SIGTEM".into()).unwrap_err(), "did you mean TERM?"),
+            (signal_to_supervisor("qiut".into()).unwrap_err(), "did you mean QUIT?"),
             (stop_target("mian".into()).unwrap_err(), "did you mean main?"),
         ];
         for (message, hint) in table {
             assert!(message.ends_with(hint), "{message}");
         }
         assert!(!restart("sometimes".into()).unwrap_err().contains("did you mean"));
+        // What would be refused is not offered.
+        for message in
+            [signal_to_command("CONTT".into()).unwrap_err(), signal_to_supervisor("KILLL".into()).unwrap_err()]
+        {
+            assert!(!message.contains("did you mean") && !message.contains("STOP"), "{message}");
+        }
     }
 
     #[test]
@@ -234,10 +248,10 @@ mod tests {
     #[test]
     fn signals_have_names_and_numbers() {
         for text in ["TERM", "SIGTERM", "term", "15"] {
-            assert_eq!(signal(text.into()), Ok(Signal::TERM), "{text}");
+            assert_eq!(signal_to_command(text.into()), Ok(Signal::TERM), "{text}");
         }
         for text in ["", "SIG", "TERMINATE", "0", "-1", "99"] {
-            assert!(signal(text.into()).unwrap_err().contains("QUIT"), "{text}");
+            assert!(signal_to_command(text.into()).unwrap_err().contains("QUIT"), "{text}");
         }
     }
 
@@ -258,13 +272,13 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_a_value_panic(text in any_text()) {
-            let _ = (fraction(text.clone()), count(text.clone()), signal(text.clone()), restart(text.clone()));
+            let _ = (fraction(text.clone()), count(text.clone()), signal_to_command(text.clone()), restart(text.clone()));
             let _ = (format(text.clone()), stop_target(text.clone()), switch(text.clone()), verbosity(text));
         }
 
         #[test]
         fn what_is_refused_is_told_in_one_line(text in any_text()) {
-            for refusal in [count(text.clone()).err(), fraction(text.clone()).err(), signal(text).err()] {
+            for refusal in [count(text.clone()).err(), fraction(text.clone()).err(), signal_to_supervisor(text).err()] {
                 prop_assert!(refusal.is_none_or(|message| !message.is_empty() && !message.contains('\n')));
             }
         }
@@ -284,7 +298,7 @@ mod tests {
             let known = Signal::from_number(number).unwrap();
             let name = known.to_string();
             for text in [&name, name.trim_start_matches("SIG"), &number.to_string()] {
-                prop_assert_eq!(signal(text.into()), Ok(known));
+                prop_assert_eq!(signal(text.into(), |_| Ok(())), Ok(known));
             }
         }
     }

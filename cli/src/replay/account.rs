@@ -100,13 +100,16 @@ impl Account {
         }
     }
 
-    /// What came last was meant to be the end.
+    /// What came last was meant to be the end. But a delay before a start was an outage, whatever ended it.
     pub fn end_as_wanted(&mut self) {
         let last = self.last();
-        if last.state.is_outage() {
-            last.state = State::Stopping;
-            let from = last.from;
-            self.outages.retain(|outage| outage.from < from);
+        match last.state {
+            State::Starting | State::Ending => {
+                last.state = State::Stopping;
+                let from = last.from;
+                self.outages.retain(|outage| outage.from < from);
+            }
+            State::Available | State::Stopping | State::BackingOff | State::Silent => {}
         }
     }
 
@@ -188,6 +191,17 @@ mod tests {
         account.go_on(second(11));
         account.end_as_wanted();
         assert_eq!((account.outages.len(), account.availability()), (0, Some(100.0)));
+    }
+
+    #[test]
+    fn a_delay_that_a_stop_ends_is_an_outage() {
+        let mut account = Account::new(second(0));
+        account.enter(State::Available, second(0), "");
+        account.enter(State::Ending, second(10), "it crashed");
+        account.enter(State::BackingOff, second(10), "");
+        account.go_on(second(20));
+        account.end_as_wanted();
+        assert_eq!((account.outages.len(), account.availability()), (1, Some(50.0)));
     }
 
     #[test]

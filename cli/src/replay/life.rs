@@ -210,7 +210,7 @@ impl Life {
     }
 
     fn lose(&mut self, lines: u64) {
-        self.lines_lost += lines;
+        self.lines_lost = self.lines_lost.saturating_add(lines);
         self.playback.interrupt();
     }
 

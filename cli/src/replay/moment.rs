@@ -35,15 +35,17 @@ impl Moment {
         Ok(Moment { day, time, length: length(clock) })
     }
 
-    /// The end of this moment in a log that ends then.
-    pub fn end(&self, log_end: Timestamp) -> Timestamp {
+    /// The end of this moment in a log of such a time.
+    pub fn end(&self, log_begin: Timestamp, log_end: Timestamp) -> Timestamp {
         let last_day = log_end.to_zoned(TimeZone::UTC).date();
         let begin = match self.day {
             Day::Given(date) => stamp(date.to_datetime(self.time)),
-            Day::Latest => match stamp(last_day.to_datetime(self.time)) {
-                today if today <= log_end => today,
-                _ => stamp(last_day.yesterday().unwrap_or(last_day).to_datetime(self.time)),
-            },
+            Day::Latest => {
+                let today = stamp(last_day.to_datetime(self.time));
+                let yesterday = stamp(last_day.yesterday().unwrap_or(last_day).to_datetime(self.time));
+                // A moment after the log is one at its end.
+                if today > log_end && yesterday >= log_begin { yesterday } else { today }
+            }
         };
         begin.saturating_add(self.length).unwrap_or(begin)
     }
@@ -75,7 +77,8 @@ mod tests {
     use super::*;
 
     fn end(text: &str, log_end: &str) -> String {
-        Moment::parse(text).unwrap().end(log_end.parse().unwrap()).to_string()
+        let log_begin = "2026-11-23T21:00:00Z".parse().unwrap();
+        Moment::parse(text).unwrap().end(log_begin, log_end.parse().unwrap()).to_string()
     }
 
     #[test]
@@ -92,6 +95,8 @@ mod tests {
     fn a_time_of_day_is_the_latest_in_the_log() {
         assert_eq!(end("23:59", "2026-11-24T08:00:00Z"), "2026-11-23T23:59:59.999999999Z");
         assert_eq!(end("07:59", "2026-11-24T08:00:00Z"), "2026-11-24T07:59:59.999999999Z");
+        // Yesterday's is before the log.
+        assert_eq!(end("20:30", "2026-11-24T08:00:00Z"), "2026-11-24T20:30:59.999999999Z");
     }
 
     #[test]

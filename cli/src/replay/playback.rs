@@ -1,6 +1,7 @@
 //! Plays the facts in a log through the machine again, and compares what follows with what followed then.
 
 use crate::journal::{Line, Said, Taken, compare, expected, is_of_machine};
+use crate::report::display::Escaped;
 use crate::report::{RepeatVerdict, Repeats};
 use serde_json::{Map, Value};
 use std::collections::VecDeque;
@@ -32,12 +33,17 @@ impl Playback {
         }
     }
 
+    /// `how` quotes the log, which may hold anything.
+    fn differs(facts: usize, how: &str) -> Playback {
+        Playback::Differs { facts, how: Escaped(how).to_string() }
+    }
+
     /// Takes a line: a fact, or what should follow from the facts before it.
     pub fn take(&mut self, line: &Line) {
         let Playback::Playing(machine) = self else { return };
         let facts = machine.facts;
         if let Err(how) = machine.take(line) {
-            *self = Playback::Differs { facts, how };
+            *self = Playback::differs(facts, &how);
         }
     }
 
@@ -53,7 +59,7 @@ impl Playback {
         let Playback::Playing(machine) = self else { return };
         let facts = machine.facts;
         if let (Some(_), Err(how)) = (machine.supervisor.outcome(), machine.check_all_told()) {
-            *self = Playback::Differs { facts, how };
+            *self = Playback::differs(facts, &how);
         }
     }
 }

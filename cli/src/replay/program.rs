@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 /// Tell what a supervisor did, and why, from its log
 #[derive(Parser)]
-#[command(name = "supervisor-replay", version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(name = "supervisor-replay", version, max_term_width = 100, after_help = after_help())]
 struct Options {
     /// A log that `supervisor --log-format json` wrote, or - for standard input. With -v the log also holds
     /// the facts behind each decision: they are played again, and the decisions are checked
@@ -30,15 +30,26 @@ struct Options {
     html: Option<PathBuf>,
 }
 
-const AFTER_HELP: &str = "\
-Exit codes:
-  0  the log was told
-  1  the log cannot be read, or the facts in it lead to other decisions
-  2  wrong usage
+/// Each exit code, and when the program ends with it.
+pub const EXIT_CODES: [(&str, &str); 3] = [
+    ("0", "the log was told"),
+    ("1", "the log cannot be read, or the facts in it lead to other decisions"),
+    ("2", "wrong usage"),
+];
 
-Examples:
-  supervisor-replay /var/log/worker.jsonl --at 03:12
-  journalctl -u worker -o cat | supervisor-replay - --html night.html";
+/// Command lines, and what they do.
+pub const EXAMPLES: [(&str, &str); 2] = [
+    ("supervisor-replay /var/log/worker.jsonl --at 03:12", "tells what led to that moment"),
+    ("journalctl -u worker -o cat | supervisor-replay - --html night.html", "also draws a page with the timeline"),
+];
+
+fn after_help() -> String {
+    let rows = |title: &str, rows: &[(&str, &str)]| {
+        let rows = rows.iter().map(|(name, meaning)| format!("\n  {name}: {meaning}"));
+        format!("{title}{}", rows.collect::<String>())
+    };
+    format!("{}\n\n{}", rows("Exit codes:", &EXIT_CODES), rows("Examples:", &EXAMPLES))
+}
 
 /// The options, for manual pages and completions.
 pub fn parser() -> clap::Command {
@@ -87,6 +98,7 @@ fn read(log: &Path) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// A whole log, or what led to a moment, in lines.
 pub fn words(log: &Log, at: Option<Moment>) -> String {
     let mut words = String::new();
     for life in &log.lives {
@@ -108,7 +120,7 @@ pub fn words(log: &Log, at: Option<Moment>) -> String {
 
 /// What led to a moment: its run from the start on, and the run before where nothing has happened since that start.
 fn led_to(life: &Life, moment: Moment) -> &[Decision] {
-    let end = moment.end(life.to);
+    let end = moment.end(life.from, life.to);
     let told = &life.decisions[..life.decisions.partition_point(|decision| decision.time <= end)];
     let before_last = &told[..told.len().saturating_sub(1)];
     let start = before_last.iter().rposition(|decision| decision.kind == Kind::Start).unwrap_or(0);

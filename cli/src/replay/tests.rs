@@ -129,3 +129,17 @@ fn what_is_no_log_is_refused_with_a_remedy() {
         assert!(message.contains("--log-format json"), "{message}");
     }
 }
+
+#[test]
+fn what_a_log_says_never_plays_with_the_terminal() {
+    let hostile = LIFE.replace("\"pid\":13417,\"first\"", "\"pid\":\"\u{9b}31m\u{202e}\",\"first\"");
+    assert_ne!(hostile, LIFE);
+    let message = replay(&hostile).err().expect("a difference");
+    assert!(message.contains("\\u{9b}31m\\u{202e}") && !message.contains(char::is_control), "{message:?}");
+}
+
+#[test]
+fn any_number_of_lost_lines_is_borne() {
+    let lost = r#"{"version":1,"time":"2026-11-25T19:29:02Z","supervisor":7,"event":"log_lines_lost","lines":18446744073709551615}"#;
+    assert_eq!(Log::read(&format!("{lost}\n{lost}\n")).unwrap().lives[0].lines_lost, u64::MAX);
+}

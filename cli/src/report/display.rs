@@ -166,7 +166,7 @@ impl fmt::Display for Snapshot<'_> {
         let meaning = match state {
             'R' => "running",
             'S' => "sleeping",
-            'D' => "waiting for a disk or the like, not to be interrupted",
+            'D' => "waiting in the kernel, perhaps for a disk; no signal interrupts it",
             'T' => "stopped",
             't' => "stopped by a debugger",
             _ => "",
@@ -297,7 +297,7 @@ mod tests {
         let states = [
             ('R', "running"),
             ('S', "sleeping"),
-            ('D', "waiting for a disk or the like, not to be interrupted"),
+            ('D', "waiting in the kernel, perhaps for a disk; no signal interrupts it"),
             ('T', "stopped"),
             ('t', "stopped by a debugger"),
         ];

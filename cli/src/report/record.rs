@@ -156,7 +156,7 @@ impl Record {
 
 /// The same JSON without characters that play with a terminal or with the direction of text: JSON itself escapes those
 /// below 32, and the others only stand in strings.
-fn escaped(json: &str) -> String {
+pub fn escaped(json: &str) -> String {
     let is_harmful = |character: char| character.is_control() || changes_direction(character);
     json.chars().fold(String::with_capacity(json.len()), |mut text, character| {
         if is_harmful(character) {

@@ -12,7 +12,7 @@ use crate::exit_code;
 use crate::options::Settings;
 use log::Level;
 use std::time::Duration;
-use supervisor_backend_unix::Signal;
+use supervisor_backend_unix::{Notifications, Signal};
 use supervisor_core::{
     DelayCause, End, Ending, Evidence, ExitStatus, KillCause, Limit, Notice, OnHang, Outcome, Policy, RunId,
     StartFailure, StartFailureKind, Watchdog,
@@ -26,6 +26,7 @@ pub struct Sentences {
     heartbeat_file: Option<String>,
     /// Whether a probe runs beside the command.
     has_probe: bool,
+    notifications: Notifications,
     policy: Policy,
     stop_signal: Signal,
     hang_signal: Signal,
@@ -41,6 +42,7 @@ impl Sentences {
             arguments: command.arguments.iter().map(text).collect(),
             heartbeat_file: heartbeat_file.map(|path| Escaped(&path.display().to_string()).to_string()),
             has_probe: settings.backend.probe.is_some(),
+            notifications: settings.backend.notifications,
             policy: settings.policy.clone(),
             stop_signal: settings.backend.stop_signal,
             hang_signal: settings.backend.hang_signal,
@@ -80,7 +82,10 @@ impl Sentences {
             }
             Notice::Heartbeat { run, pid, first: true, ago } => {
                 let ago = Seconds(ago);
-                (Level::Info, format!("{run}: heartbeat of pid {pid} seen for the first time, the last one {ago} ago"))
+                (
+                    Level::Info,
+                    format!("{run}: heartbeat of pid {pid} seen for the first time; the latest one came {ago} ago"),
+                )
             }
             Notice::Heartbeat { run, first: false, ago, .. } => {
                 (Level::Debug, format!("{run}: last heartbeat {} ago", Seconds(ago)))
@@ -125,7 +130,7 @@ impl Sentences {
             Notice::RestartingInstead { run } => {
                 (Level::Info, format!("{run}: restarting: it is over or leaving already, and is started again at once"))
             }
-            Notice::Exited { run, pid, status, ending } => exited(run, pid, status, ending),
+            Notice::Exited { run, pid, status, ending } => self.exited(run, pid, status, ending),
             Notice::Killing { run, cause: KillCause::GracePeriodOver } => {
                 let period = Seconds(self.policy.grace_period);
                 (Level::Warn, format!("{run}: still there after the grace period of {period}: killing"))
@@ -135,7 +140,8 @@ impl Sentences {
             }
             Notice::Surviving { run, since } => {
                 let since = Seconds(since);
-                (Level::Warn, format!("{run}: something survives SIGKILL since {since}; waiting for its end"))
+                let words = "got SIGKILL, and has not ended yet: it waits in the kernel, perhaps for a disk";
+                (Level::Warn, format!("{run}: something of it {words}; the supervisor has waited {since} for its end"))
             }
             Notice::BackingOff { restart, limit, delay } => {
                 let limit = match limit {
@@ -166,7 +172,8 @@ impl Sentences {
             Watchdog::On { timeout, initial_delay } => Seconds(initial_delay.saturating_add(timeout)),
         };
         let place = self.heartbeat_file.as_ref().map(|file| format!(" in {file}")).unwrap_or_default();
-        format!("; first heartbeat due within {due}{place}")
+        let probe = if self.has_probe { ", or success of the probe," } else { "" };
+        format!("; first heartbeat{probe} due within {due}{place}")
     }
 
     /// What shows that it hangs, and what else is worth knowing.
@@ -185,7 +192,7 @@ impl Sentences {
     }
 
     fn usually(&self, interval: Duration) -> String {
-        let usual = format!(" (the heartbeats seen before were about {} apart", Seconds(interval));
+        let usual = format!(" (the heartbeats seen before were at most about {} apart", Seconds(interval));
         match self.policy.watchdog {
             Watchdog::On { timeout, .. } => format!("{usual}; --timeout is {})", Seconds(timeout)),
             Watchdog::Off => usual + ")",
@@ -201,6 +208,25 @@ impl Sentences {
                 format!("it gets {signal}, is asked to leave after {first}, and gets SIGKILL {grace} later")
             }
         }
+    }
+
+    fn exited(&self, run: RunId, pid: u32, status: ExitStatus, ending: Ending) -> (Level, String) {
+        let words = format!("{run}: pid {pid} {}", Status(status));
+        match ending {
+            Ending::Spontaneous { after } => {
+                let level = if status.is_success() { Level::Info } else { Level::Warn };
+                (level, format!("{words} after {}", Seconds(after)))
+            }
+            Ending::Asked if self.is_of_hang_signal(status) => (Level::Info, format!("{words}, the hang signal")),
+            Ending::Asked => (Level::Info, format!("{words}, as it was asked to leave")),
+            Ending::Killed => (Level::Info, words),
+        }
+    }
+
+    /// Whether it was the hang signal that ended the command, where that is not the stop signal, too.
+    fn is_of_hang_signal(&self, status: ExitStatus) -> bool {
+        let by = |signal: Signal| status == ExitStatus::Signal(signal.number().try_into().unwrap_or_default());
+        by(self.hang_signal) && self.hang_signal != self.stop_signal && self.policy.on_hang != OnHang::Stop
     }
 
     fn last_words(&self, outcome: Outcome, pid: u32) -> (Level, String) {
@@ -220,18 +246,6 @@ impl Sentences {
                 (Level::Error, format!("giving up: {reason}; the last run {last}{code}"))
             }
         }
-    }
-}
-
-fn exited(run: RunId, pid: u32, status: ExitStatus, ending: Ending) -> (Level, String) {
-    let words = format!("{run}: pid {pid} {}", Status(status));
-    match ending {
-        Ending::Spontaneous { after } => {
-            let level = if status.is_success() { Level::Info } else { Level::Warn };
-            (level, format!("{words} after {}", Seconds(after)))
-        }
-        Ending::Asked => (Level::Info, format!("{words}, as it was asked to leave")),
-        Ending::Killed => (Level::Info, words),
     }
 }
 

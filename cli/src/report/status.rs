@@ -1,7 +1,7 @@
 //! The current state, as the status file tells it: where the supervisor stands, what happened last, and how often.
 
 use super::Standing;
-use super::record::{Content, Record, VERSION, time};
+use super::record::{Content, Record, VERSION, escaped, time};
 use crate::exit_code;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -162,7 +162,7 @@ impl Status {
     }
 
     pub fn json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default() + "\n"
+        escaped(&serde_json::to_string(self).unwrap_or_default()) + "\n"
     }
 
     /// Counts, and remembers what has happened.
@@ -366,6 +366,14 @@ mod tests {
         assert_eq!((&now["restarts"], &now["run"]), (&1.into(), &2.into()));
         assert!(now["status"].is_null() && now["last_heartbeat"].is_null() && now["next_start"].is_null(), "{now}");
         assert_eq!(life.take(message(2, Message::StreakOver))["restarts"], 0);
+    }
+
+    #[test]
+    fn a_status_file_can_be_shown_in_a_terminal() {
+        let status = Status::new("a\n\u{9b}31m\u{202e}".to_owned(), Limit::Unlimited);
+        let text = status.json();
+        assert!(text.contains(r#""name":"a\n\u009b31m\u202e""#), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["name"], status.name);
     }
 
     #[test]

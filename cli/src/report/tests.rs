@@ -31,7 +31,7 @@ impl Sink for Witness {
         self.note(record.content.name());
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self, _last_words: &mut LastWords) {
         self.note("flush");
     }
 }
@@ -77,10 +77,10 @@ fn what_sinks_cannot_do_is_told_with_the_next_record() {
 #[test]
 fn what_a_flush_meets_is_flushed_too() {
     let (mut reporter, story, _) = scene(&[], None);
-    reporter.flush();
+    reporter.flush(&mut LastWords::begin());
     assert_eq!(told(&story), ["flush"]);
     let (mut reporter, story, _) = scene(&[], Some("flush"));
-    reporter.flush();
+    reporter.flush(&mut LastWords::begin());
     assert_eq!(told(&story), ["flush", "trouble", "flush"]);
 }
 
@@ -124,4 +124,11 @@ fn a_record_stands_where_the_machine_does() {
     (&mut reporter).backend_notice(at(6), UnixNotice::Tick {}, &supervisor);
     let standing = Standing { at: at(6), run: RunId(1), phase: supervisor.phase(), restarts: 0 };
     assert_eq!((reporter.standing, supervisor.phase().pid()), (standing, Some(7)));
+}
+
+#[test]
+fn trouble_is_told_in_one_line() {
+    let (troubles, received) = Troubles::channel();
+    troubles.tell("RUST_LOG", String::new(), "invalid spec 'a\nb\u{1b}[31m'".to_owned());
+    assert_eq!(received.recv().unwrap().words, "invalid spec 'a\\nb\\u{1b}[31m'");
 }

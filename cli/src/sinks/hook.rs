@@ -1,5 +1,6 @@
 //! The program of `--on-event`: it is called by the backend, for each event that is put into its queue.
 
+use crate::patience::LastWords;
 use crate::report::{Content, HOOK, Record, Sink, Standing};
 use log::Level;
 use supervisor_backend_unix::{HookQueue, UnixNotice, Weight};
@@ -18,12 +19,12 @@ impl Hook {
 impl Sink for Hook {
     fn record(&mut self, record: &Record, _standing: &Standing) {
         if is_for_hooks(record) {
-            self.queue.push(record.content.name(), record.json().to_owned(), weight(&record.content));
+            self.queue.push(record.content.name(), format!("{}\n", record.json()), weight(&record.content));
         }
     }
 
     /// Hooks end with the backend.
-    fn flush(&mut self) {}
+    fn flush(&mut self, _last_words: &mut LastWords) {}
 }
 
 /// Hooks are told of all but what is mere detail, and their own failures.

@@ -1,9 +1,10 @@
 //! The log on standard error: a line for each sentence, or one object for each event.
 
-mod filter;
+pub mod filter;
 mod output;
 mod stderr;
 
+use crate::patience::LastWords;
 use crate::report::{Content, Record, Sink, Standing, Troubles, time};
 use log::Level;
 use output::{Output, Pipe};
@@ -14,7 +15,7 @@ use stderr::Stderr;
 use supervisor_backend_unix::UnixNotice;
 
 /// Of all lines, whatever module they come from.
-const TARGET: &str = "supervisor";
+pub const TARGET: &str = "supervisor";
 
 /// How much is logged where `RUST_LOG` does not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,11 +98,8 @@ impl Log {
         let reader = if stderr::is_journal() { Reader::Journal } else { Reader::Any };
         let style = Style { format, reader };
         let output = Arc::new(Output::new(style, Stderr::find(), troubles.clone()));
-        let filter = filter::choose(std::env::var("RUST_LOG").ok(), verbosity).unwrap_or_else(|refusal| {
-            let words = format!("RUST_LOG is not understood, and passed over: {}", refusal.error);
-            troubles.tell("RUST_LOG", refusal.error, words);
-            refusal.instead
-        });
+        let filter = filter::choose(std::env::var("RUST_LOG").ok(), verbosity);
+        let filter = filter.unwrap_or_else(|refusal| refusal.tell(troubles));
         env_logger::Builder::new()
             .parse_filters(&filter)
             .format(|line, record| writeln!(line, "{}", record.args()))
@@ -122,12 +120,12 @@ impl Sink for Log {
         self.style.lines(record).iter().for_each(|line| log::log!(target: TARGET, level, "{line}"));
         if let Content::Backend(UnixNotice::Suspended {}) = record.content {
             // Who stopped us wants to read it now.
-            self.flush();
+            self.flush(&mut LastWords::begin());
         }
     }
 
-    fn flush(&mut self) {
-        self.output.flush();
+    fn flush(&mut self, last_words: &mut LastWords) {
+        last_words.spend(|left| self.output.flush(left));
     }
 }
 

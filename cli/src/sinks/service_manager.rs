@@ -1,6 +1,9 @@
 //! The service manager above, if there is one that listens: sd_notify(3) upward, by a thread of its own, so that one that
 //! does not read holds nothing up.
 
+use crate::options::Settings;
+use crate::patience::LastWords;
+use crate::report::display::Seconds;
 use crate::report::{Content, Record, Sink, Standing, Troubles};
 use std::ffi::OsStr;
 use std::io;
@@ -10,12 +13,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 use supervisor_backend_unix::{Notifications, UnixNotice, Worker};
-use supervisor_core::{Notice, Phase, RunId};
+use supervisor_core::{Notice, OnHang, Phase, Policy, RunId};
 
 /// Messages that wait for a manager that does not read just now.
 const MOST_WAITING: usize = 64;
 /// How long the last messages may take.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+const LAST_MESSAGES: Duration = Duration::from_millis(100);
 
 /// A service manager such as systemd.
 pub struct ServiceManager {
@@ -36,7 +39,8 @@ enum Readiness {
 
 impl ServiceManager {
     /// The one that `NOTIFY_SOCKET` names, if any. One that cannot be told anything is told of once.
-    pub fn find(notifications: Notifications, troubles: &Troubles) -> Option<ServiceManager> {
+    pub fn find(settings: &Settings, troubles: &Troubles) -> Option<ServiceManager> {
+        let notifications = settings.backend.notifications;
         let address = std::env::var_os("NOTIFY_SOCKET").filter(|address| !address.is_empty())?;
         let messages = parse(&address).and_then(|address| begin(address, troubles.clone()));
         let readiness = match notifications {
@@ -44,7 +48,10 @@ impl ServiceManager {
             Notifications::Taken => Readiness::Message,
         };
         match messages {
-            Ok(messages) => Some(ServiceManager { messages, readiness, known: None }),
+            Ok(messages) => {
+                warn_of_short_watchdog(&settings.policy, troubles);
+                Some(ServiceManager { messages, readiness, known: None })
+            }
             Err(error) => {
                 is_deaf(troubles, &error);
                 None
@@ -82,10 +89,12 @@ impl ServiceManager {
             Phase::Hung(_) => format!("STATUS={run}: hung"),
             Phase::Restarting(_) => format!("STATUS={run}: to be started again"),
             Phase::Clearing => format!("STATUS={run}: has ended"),
-            Phase::BackingOff { .. } => {
-                format!("STATUS={run}: has ended, waiting before restart {}", standing.restarts + 1)
+            Phase::BackingOff { until } => {
+                let (next, delay) = (standing.restarts + 1, Seconds(until - standing.at));
+                format!("STATUS={run}: has ended; restart {next} comes after {delay}")
             }
-            Phase::Stopping(_) | Phase::Done(_) => "STOPPING=1".to_owned(),
+            Phase::Stopping(_) => format!("STOPPING=1\nSTATUS={run}: stopping"),
+            Phase::Done(_) => "STOPPING=1".to_owned(),
         });
     }
 }
@@ -121,8 +130,8 @@ impl Sink for ServiceManager {
         }
     }
 
-    fn flush(&mut self) {
-        self.messages.flush(LAST_WORDS);
+    fn flush(&mut self, last_words: &mut LastWords) {
+        last_words.spend(|left| self.messages.flush(left.min(LAST_MESSAGES)));
     }
 }
 
@@ -146,6 +155,23 @@ fn begin(address: SocketAddr, troubles: Troubles) -> io::Result<Worker<String>> 
 fn is_deaf(troubles: &Troubles, error: &io::Error) {
     let words = format!("the service manager at NOTIFY_SOCKET cannot be told anything: {error}");
     troubles.tell("service_manager", error.to_string(), words);
+}
+
+/// It is not fed while a hung command is brought to its end.
+fn warn_of_short_watchdog(policy: &Policy, troubles: &Troubles) {
+    let Some(watchdog) = feeding_interval().map(|interval| interval * 2) else { return };
+    let first = match policy.on_hang {
+        OnHang::Stop => Duration::ZERO,
+        OnHang::Signal { grace_period } => grace_period,
+    };
+    let needed = first.saturating_add(policy.grace_period);
+    if watchdog <= needed {
+        let (watchdog, needed) = (Seconds(watchdog), Seconds(needed));
+        let error =
+            format!("its watchdog of {watchdog} is not longer than the {needed} that a hung command may take to leave");
+        let words = format!("the service manager may end the supervisor in a hang: {error}; raise WatchdogSec=");
+        troubles.tell("service_manager", error, words);
+    }
 }
 
 fn parse(address: &OsStr) -> io::Result<SocketAddr> {
@@ -224,8 +250,8 @@ mod tests {
             (Phase::Hung(Main::Left), "STATUS=run 1: hung"),
             (Phase::Restarting(Main::Left), "STATUS=run 1: to be started again"),
             (Phase::Clearing, "STATUS=run 1: has ended"),
-            (Phase::BackingOff { until }, "STATUS=run 1: has ended, waiting before restart 2"),
-            (Phase::Stopping(Main::Left), "STOPPING=1"),
+            (Phase::BackingOff { until }, "STATUS=run 1: has ended; restart 2 comes after 0 s"),
+            (Phase::Stopping(Main::Left), "STOPPING=1\nSTATUS=run 1: stopping"),
             (Phase::Done(Outcome::Stopped), "STOPPING=1"),
         ];
         for (phase, words) in table {

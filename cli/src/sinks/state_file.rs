@@ -2,14 +2,14 @@
 //! that a file system that does not answer holds nothing up.
 
 use crate::options::{FileForm, Settings, StateFileSettings};
-use crate::patience::{self, LAST_WORDS};
-use crate::report::display::Escaped;
+use crate::patience::{self, LastWords};
+use crate::report::display::{Escaped, Seconds};
 use crate::report::{Change, Record, Sink, Standing, Status, Troubles};
 use crate::sinks::metrics;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{fs, io};
-use supervisor_backend_unix::{OwnFile, Worker, within};
+use supervisor_backend_unix::{OwnFile, Stall, Worker, within};
 
 /// Heartbeats alone rewrite the files no more often than this.
 const SELDOM: Duration = Duration::from_secs(1);
@@ -27,6 +27,17 @@ struct StateFile {
     /// Only the latest version is worth writing.
     versions: Worker<Version>,
     last: Version,
+    /// Of its file system.
+    stall: Stall,
+    complaint: Complaint,
+}
+
+/// What is told of a file that cannot be written.
+#[derive(Clone)]
+struct Complaint {
+    option: &'static str,
+    words: String,
+    troubles: Troubles,
 }
 
 /// What a file holds, if it is there.
@@ -58,6 +69,7 @@ impl StateFiles {
 
 impl Sink for StateFiles {
     fn record(&mut self, record: &Record, standing: &Standing) {
+        self.files.iter_mut().for_each(|file| file.complain_of_stall(standing.at));
         match self.status.take(record, standing) {
             Change::Something => self.write(),
             Change::Heartbeat if self.written.elapsed() >= SELDOM => self.write(),
@@ -65,12 +77,10 @@ impl Sink for StateFiles {
         }
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self, last_words: &mut LastWords) {
         // What heartbeats alone have changed.
         self.write();
-        let until = Instant::now() + LAST_WORDS;
-        let left = || until.saturating_duration_since(Instant::now());
-        self.files.iter().for_each(|file| file.versions.flush(left()));
+        self.files.iter().for_each(|file| last_words.spend(|left| file.versions.flush(left)));
     }
 }
 
@@ -81,9 +91,22 @@ impl StateFile {
         let first = version(*form, status);
         create(file, &first)
             .map_err(|error| format!("{words}: {}; give a path in a folder that can be written to", reason(&error)))?;
-        let (troubles, option) = (troubles.clone(), *option);
-        let tell = move |error: &io::Error| troubles.tell(option, error.to_string(), format!("{words}: {error}"));
-        Ok(StateFile { form: *form, versions: writer(file.clone(), tell), last: first })
+        let complaint = Complaint { option, words, troubles: troubles.clone() };
+        let of_failure = complaint.clone();
+        let versions = writer(file.clone(), move |error| of_failure.tell(&error.to_string()));
+        Ok(StateFile { form: *form, versions, last: first, stall: Stall::None, complaint })
+    }
+
+    /// Tells once of a file system that does not answer any more.
+    fn complain_of_stall(&mut self, at: supervisor_core::Instant) {
+        self.stall = match (self.versions.is_idle(), self.stall) {
+            (true, _) => Stall::None,
+            (false, Stall::None) => Stall::Since(at),
+            (false, stall) => stall,
+        };
+        if let Some(waited) = self.stall.overdue(at) {
+            self.complaint.tell(&format!("its file system does not answer for {}", Seconds(waited)));
+        }
     }
 
     fn write(&mut self, status: &Status) {
@@ -92,6 +115,12 @@ impl StateFile {
             self.versions.put(version.clone());
             self.last = version;
         }
+    }
+}
+
+impl Complaint {
+    fn tell(&self, error: &str) {
+        self.troubles.tell(self.option, error.to_owned(), format!("{}: {error}", self.words));
     }
 }
 
@@ -151,7 +180,9 @@ fn writer(file: OwnFile, on_error: impl Fn(&io::Error) + Send + 'static) -> Work
 fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "its folder is not there".to_owned(),
-        io::ErrorKind::PermissionDenied => "its folder cannot be written to".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            format!("user {} may not write to its folder", rustix::process::geteuid().as_raw())
+        }
         io::ErrorKind::TimedOut => "its file system does not answer".to_owned(),
         io::ErrorKind::Other => error.to_string(),
         kind => kind.to_string(),
@@ -187,6 +218,26 @@ mod tests {
         create(&file, &Version::Gone).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         assert!(create(&OwnFile::new(&folder.path().join("no/pid")).unwrap(), &Version::Gone).is_err());
+    }
+
+    #[test]
+    fn a_file_system_that_stops_answering_is_told_of_once() {
+        let (go, gate) = std::sync::mpsc::sync_channel(0);
+        let (troubles, told) = Troubles::channel();
+        let versions = Worker::new("test", 1, move |_| gate.recv().unwrap());
+        let complaint = Complaint { option: "--status-file", words: "x: cannot be written".to_owned(), troubles };
+        let last = Version::Gone;
+        let mut file = StateFile { form: FileForm::Status, versions, last, stall: Stall::None, complaint };
+        let at = |seconds| supervisor_core::Instant::from_origin(Duration::from_secs(seconds));
+        file.complain_of_stall(at(0));
+        file.versions.put(text("1"));
+        (10..15).for_each(|second| file.complain_of_stall(at(second)));
+        let words: Vec<_> = told.try_iter().map(|record| record.words).collect();
+        assert_eq!(words, ["x: cannot be written: its file system does not answer for 1 s"]);
+        go.send(()).unwrap();
+        file.versions.flush(Duration::from_secs(60));
+        file.complain_of_stall(at(20));
+        assert_eq!((told.try_iter().count(), file.stall), (0, Stall::None));
     }
 
     #[test]
@@ -237,9 +288,10 @@ mod tests {
 
     #[test]
     fn a_reason_names_no_temporary_file() {
+        let denied = format!("user {} may not write to its folder", rustix::process::geteuid().as_raw());
         let table = [
             (io::ErrorKind::NotFound, "its folder is not there"),
-            (io::ErrorKind::PermissionDenied, "its folder cannot be written to"),
+            (io::ErrorKind::PermissionDenied, denied.as_str()),
             (io::ErrorKind::TimedOut, "its file system does not answer"),
             (io::ErrorKind::StorageFull, "no storage space"),
         ];

@@ -1,7 +1,7 @@
 //! A file system that never answers. Where the heartbeat file lies on it, only the hang detection suffers: the look
 //! before the first start is stuck already, and all that follow wait behind it.
 
-use crate::support::{Place, Supervised, wait_for_file};
+use crate::support::{Place, Supervised, name_of, wait_for_file, wait_until};
 use std::process::Command;
 
 /// Mounts a FUSE file system that nobody serves, in a mount namespace of its own, and executes the rest of the line.
@@ -85,6 +85,28 @@ fn what_the_start_depends_on_is_refused_there() {
         let end = supervised.end();
         assert_eq!(end.code, Some(125), "{}", end.log);
         end.assert_tells(&[&format!("{option} dead/it"), "its file system does not answer"]);
+        assert!(!place.path("here").exists(), "nothing is started");
+    }
+}
+
+#[test]
+fn a_stop_ends_the_wait_for_what_the_start_depends_on() {
+    for option in ["--status-file", "--on-event"] {
+        let place = Place::new();
+        let Some(supervised) = start(&place, &["--no-heartbeat", option, "dead/it"], "echo > here") else { return };
+        // From then on a signal does not end it: proc_pid_status(5). It was executed in the place of others.
+        wait_until("the supervisor blocks SIGTERM", || {
+            if name_of(supervised.pid()) != "supervisor" {
+                return false;
+            }
+            let status = std::fs::read_to_string(format!("/proc/{}/status", supervised.pid())).unwrap();
+            let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+            u64::from_str_radix(blocked.trim(), 16).unwrap() >> 14 & 1 == 1
+        });
+        supervised.signal("TERM");
+        let end = supervised.end();
+        end.assert_code(0);
+        end.assert_tells(&["stopped before the command was started"]);
         assert!(!place.path("here").exists(), "nothing is started");
     }
 }

@@ -270,5 +270,5 @@ fn a_heartbeat_without_a_directory_is_told() {
     let options = ["--heartbeat-file", "no/such/beat", "--timeout", "0.2", "--max-restarts", "0"];
     let end = place.run(&options, "exec sleep 1000");
     end.assert_code(124);
-    assert_eq!(end.count("cannot look at the heartbeat file"), 1, "{}", end.log);
+    assert_eq!(end.count("until it is, no heartbeat can be seen"), 1, "{}", end.log);
 }

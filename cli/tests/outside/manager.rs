@@ -67,7 +67,18 @@ fn it_hears_of_the_start_and_the_stop() {
     let supervised = Supervised::start(manager.supervisor(&place, &["--no-heartbeat"], "exec sleep 1000"));
     manager.wait_for(&format!("READY=1\nMAINPID={}\nSTATUS=run 1, pid", supervised.pid()));
     supervised.signal("TERM");
-    manager.wait_for("STOPPING=1");
+    manager.wait_for("STOPPING=1\nSTATUS=run 1: stopping");
+    supervised.end().assert_code(0);
+}
+
+#[test]
+fn a_delay_is_told_with_its_length() {
+    let place = Place::new();
+    let mut manager = Manager::new(&place);
+    let options = ["--no-heartbeat", "--backoff-factor", "1000"];
+    let supervised = Supervised::start(manager.supervisor(&place, &options, "exit 1"));
+    manager.wait_for("STATUS=run 1: has ended; restart 1 comes after 1000 s");
+    supervised.signal("TERM");
     supervised.end().assert_code(0);
 }
 
@@ -96,6 +107,7 @@ fn its_watchdog_is_fed_until_the_command_hangs() {
     command.env("WATCHDOG_USEC", "400000");
     let end = Supervised::start(command).end();
     end.assert_code(124);
+    end.assert_tells(&["its watchdog of 0.4 s is not longer than the 1.5 s", "raise WatchdogSec="]);
     manager.drain();
     let hung = manager.heard.iter().position(|(_, text)| text.contains("hung")).unwrap();
     let fed = |heard: &[(Instant, String)]| heard.iter().filter(|(_, text)| text == "WATCHDOG=1").count();
@@ -123,7 +135,7 @@ fn a_manager_that_does_not_answer_is_told_of_once() {
         command.env("NOTIFY_SOCKET", address).env("WATCHDOG_USEC", "10000");
         let end = Supervised::start(command).end();
         end.assert_code(1);
-        assert_eq!(end.count("the service manager"), 1, "{}", end.log);
+        assert_eq!(end.count("cannot be told anything"), 1, "{}", end.log);
     }
 }
 

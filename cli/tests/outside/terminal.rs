@@ -109,7 +109,7 @@ fn a_command_may_read_the_terminal() {
     let mut terminal = Terminal::new(&place);
     supervise(&mut terminal, "sh -c 'read x; echo \"it was <$x>\"'");
     terminal.shows("is stopped by SIGTTIN");
-    terminal.shows("the terminal is lent");
+    terminal.shows("lent the terminal");
     terminal.types("hello\r");
     terminal.shows("it was <hello>");
     terminal.shows("code=0\r");
@@ -123,7 +123,7 @@ fn ctrl_c_stops_a_command_that_has_the_terminal() {
     let place = Place::new();
     let mut terminal = Terminal::new(&place);
     supervise(&mut terminal, "sh -c 'while read x; do echo \"<$x>\"; done'");
-    terminal.shows("the terminal is lent");
+    terminal.shows("lent the terminal");
     terminal.types("hello\r");
     terminal.shows("<hello>\r\n");
     terminal.types(CTRL_C);
@@ -139,7 +139,7 @@ fn a_stop_signal_that_looks_like_ctrl_c_is_none() {
     let options = "--stop-signal INT --timeout 0.5 --max-restarts 1 --backoff-factor 0";
     terminal.types(&format!("$S {options} cat; echo code=$?\r"));
     for _ in 0..2 {
-        terminal.shows("the terminal is lent");
+        terminal.shows("lent the terminal");
         terminal.shows("sent SIGINT");
     }
     terminal.shows("code=124\r");
@@ -150,7 +150,7 @@ fn a_polite_sigint_is_no_kill() {
     let place = Place::new();
     let mut terminal = Terminal::new(&place);
     supervise(&mut terminal, "--stop-signal INT cat");
-    terminal.shows("the terminal is lent");
+    terminal.shows("lent the terminal");
     signal(terminal.supervisor(), "TERM");
     terminal.shows("sent SIGINT");
     terminal.shows("code=0\r");
@@ -161,7 +161,7 @@ fn a_stopped_screen_stops_nothing_else() {
     let place = Place::new();
     let mut terminal = Terminal::new(&place);
     supervise(&mut terminal, "sh -c 'echo $$ >> runs; read x; echo > got; exec sleep 1000'");
-    terminal.shows("the terminal is lent");
+    terminal.shows("lent the terminal");
     terminal.types("hello\r");
     wait_for_file(&place.path("got"));
     terminal.types(CTRL_S);
@@ -180,7 +180,7 @@ fn every_run_gets_the_terminal_that_reads_it() {
     let mut terminal = Terminal::new(&place);
     supervise(&mut terminal, "sh -c 'read x; echo got-$x; exit $x'");
     for code in ["3", "4", "0"] {
-        terminal.shows("the terminal is lent");
+        terminal.shows("lent the terminal");
         terminal.types(&format!("{code}\r"));
         terminal.shows(&format!("got-{code}"));
     }
@@ -197,7 +197,7 @@ fn ctrl_z_stops_both_and_fg_continues_both() {
     terminal.shows("stopped from the terminal");
     wait_until("the command is stopped", || state(command) == Some('T'));
     terminal.types("fg\r");
-    terminal.shows("goes on");
+    terminal.shows("the supervisor and the command go on");
     wait_until("the command goes on", || state(command).is_some_and(|state| state != 'T'));
     terminal.types(CTRL_C);
     terminal.shows("stopping");
@@ -208,7 +208,7 @@ fn ctrl_z_works_while_the_command_has_the_terminal() {
     let place = Place::new();
     let mut terminal = Terminal::new(&place);
     supervise(&mut terminal, "sh -c 'while read x; do echo \"<$x>\"; done'");
-    terminal.shows("the terminal is lent");
+    terminal.shows("lent the terminal");
     // Until it goes on it is stopped, and cannot be stopped again.
     terminal.shows("goes on");
     terminal.types(CTRL_Z);
@@ -216,7 +216,7 @@ fn ctrl_z_works_while_the_command_has_the_terminal() {
     terminal.types("echo $((40 + 2))nd\r");
     terminal.shows("42nd\r\n");
     terminal.types("fg\r");
-    terminal.shows("goes on");
+    terminal.shows("the supervisor and the command go on");
     terminal.types("hello\r");
     terminal.shows("<hello>\r\n");
     terminal.types(CTRL_C);
@@ -233,7 +233,7 @@ fn an_exit_code_of_130_is_one_by_ctrl_c() {
     std::fs::write(place.path("ask.py"), script).unwrap();
     let mut terminal = Terminal::new(&place);
     supervise(&mut terminal, &format!("{} ask.py", crate::support::python()));
-    terminal.shows("the terminal is lent");
+    terminal.shows("lent the terminal");
     terminal.types("hello\r");
     wait_for_file(&place.path("read"));
     terminal.types(CTRL_C);
@@ -247,7 +247,7 @@ fn a_terminal_that_hangs_up_while_it_is_lent_stops_all() {
     let place = Place::new();
     let mut terminal = Terminal::new(&place);
     supervise(&mut terminal, "sh -c 'echo >> runs; read x; exit 1' 2> log");
-    wait_until("it is lent", || place.read("log").contains("the terminal is lent"));
+    wait_until("it is lent", || place.read("log").contains("lent the terminal"));
     drop(terminal);
     wait_until("it stops", || place.read("log").contains("stopped: exit code 0"));
     assert_eq!(place.read("runs").lines().count(), 1, "{}", place.read("log"));
@@ -273,7 +273,7 @@ fn a_command_that_waits_for_the_terminal_gets_it_with_fg() {
     terminal.types("$S --no-heartbeat sh -c 'read x; echo \"<$x>\"' &\r");
     terminal.shows("is stopped by SIGTTIN");
     terminal.types("fg\r");
-    terminal.shows("the terminal is lent");
+    terminal.shows("lent the terminal");
     terminal.types("hello\r");
     terminal.shows("<hello>");
     terminal.shows("finished");
@@ -285,13 +285,13 @@ fn the_terminal_comes_back_from_a_job_of_the_command() {
     let place = Place::new();
     let mut terminal = Terminal::new(&place);
     supervise(&mut terminal, "sh -i");
-    terminal.shows("the terminal is lent");
+    terminal.shows("lent the terminal");
     terminal.types("echo $$ > shell; sleep 1000\r");
     let shell: i32 = wait_for_file(&place.path("shell")).parse().unwrap();
     wait_until("the job runs", || !children(shell).is_empty());
     signal(shell, "KILL");
     // The next run reads the terminal too.
-    terminal.shows("the terminal is lent");
+    terminal.shows("lent the terminal");
     terminal.types("exit 0\r");
     terminal.shows("code=0\r");
 }
@@ -314,10 +314,10 @@ fn the_terminal_comes_back_from_a_leftover() {
     std::fs::write(place.path("script.py"), script).unwrap();
     let mut terminal = Terminal::new(&place);
     supervise(&mut terminal, &format!("--grace-period 3 {} script.py", crate::support::python()));
-    terminal.shows("the terminal is lent");
+    terminal.shows("lent the terminal");
     terminal.types("hello\r");
     wait_for_file(&place.path("taken"));
-    terminal.shows("the terminal is lent");
+    terminal.shows("lent the terminal");
     terminal.types("hello\r");
     terminal.shows("code=0\r");
 }
@@ -335,7 +335,7 @@ fn a_pause_is_no_hang() {
     let paused = Instant::now();
     wait_until("more than a timeout is over", || paused.elapsed().as_secs_f64() > 2.5);
     terminal.types("fg\r");
-    terminal.shows("goes on");
+    terminal.shows("the supervisor and the command go on");
     let resumed = Instant::now();
     wait_until("two timeouts are over", || resumed.elapsed().as_secs_f64() > 2.0);
     terminal.types(CTRL_C);

@@ -44,6 +44,15 @@ fn other_values_are_checked_too() {
 }
 
 #[test]
+fn a_value_from_the_command_line_is_not_said_to_come_from_a_variable() {
+    let place = Place::new();
+    let end = place.run(&["--verbose=2"], "");
+    end.assert_code(2);
+    end.assert_tells(&["--verbose"]);
+    assert_eq!(end.count("SUPERVISOR_VERBOSE"), 0, "{}", end.log);
+}
+
+#[test]
 fn unknown_options_are_refused() {
     refused(&["--tiemout", "3"], 2, &["--tiemout", "--timeout"]);
     refused(&["-x"], 2, &["-x"]);

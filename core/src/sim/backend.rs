@@ -1,7 +1,7 @@
 //! A backend on virtual time.
 
-use super::{Behaviour, Reaction, Stamps};
-use crate::{Backend, Event, ExitStatus, Incoming, Instant, Observation, Purpose, RunId};
+use super::{Behaviour, Heartbeats, Means, Reaction, Stamps};
+use crate::{Backend, Event, ExitStatus, Incoming, Instant, Message, Observation, Purpose, RunId};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::convert::Infallible;
@@ -28,6 +28,7 @@ enum Life {
         run: RunId,
         started: Instant,
         behaviour: Behaviour,
+        /// When heartbeats became known last, or could have.
         looked: Instant,
         exit: Option<(Instant, ExitStatus)>,
     },
@@ -85,8 +86,14 @@ impl<W: FnMut(RunId) -> Behaviour> SimBackend<W> {
             Life::Gone { .. } => Some((self.now, Change::Gone)),
             Life::Nothing | Life::Main { exit: None, .. } | Life::Leftover { leaves: Departure::Never, .. } => None,
         };
+        let beat = match self.life {
+            Life::Main {
+                started, behaviour: Behaviour { heartbeats, beats_by: Means::Messages, .. }, looked, ..
+            } => heartbeats.next(looked - started).map(|age| (started + age, Change::Beat)),
+            Life::Main { .. } | Life::Nothing | Life::Leftover { .. } | Life::Gone { .. } => None,
+        };
         let request = self.requests.front().map(|(at, _)| (*at, Change::Request));
-        [answer, own, request].into_iter().flatten().min_by_key(|(at, _)| *at)
+        [answer, beat, own, request].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// Lets time pass until then, and on to the end of a pause.
@@ -103,6 +110,7 @@ impl<W: FnMut(RunId) -> Behaviour> SimBackend<W> {
                 let first = self.answers.iter().enumerate().min_by_key(|(_, (at, _))| *at).map(|(index, _)| index);
                 first.map(|index| self.answers.remove(index).1)
             }
+            (Change::Beat, Life::Main { .. }) => self.beat(),
             (Change::Exit, Life::Main { run, behaviour, exit: Some((_, status)), .. }) => {
                 let (run, status) = (*run, *status);
                 self.life = match behaviour.leftover {
@@ -117,8 +125,14 @@ impl<W: FnMut(RunId) -> Behaviour> SimBackend<W> {
                 Some(Event::Cleared { run })
             }
             (Change::Request, _) => self.requests.pop_front().map(|(_, event)| event),
-            (Change::Exit | Change::Gone, _) => None,
+            (Change::Beat | Change::Exit | Change::Gone, _) => None,
         }
+    }
+
+    fn beat(&mut self) -> Option<Event> {
+        let Life::Main { run, looked, .. } = &mut self.life else { return None };
+        *looked = self.now;
+        Some(Event::Message { run: *run, message: Message::Heartbeat })
     }
 }
 
@@ -135,6 +149,7 @@ impl Behaviour {
 #[derive(Clone, Copy)]
 enum Change {
     Answer,
+    Beat,
     Exit,
     Gone,
     Request,
@@ -185,9 +200,15 @@ impl<W: FnMut(RunId) -> Behaviour> Backend for SimBackend<W> {
     fn look(&mut self, run: RunId) {
         let (observation, takes) = match &mut self.life {
             Life::Main { started, behaviour, looked, .. } => {
-                let last = behaviour.heartbeats.last(self.now - *started).map(|age| *started + age);
+                let heartbeats = match behaviour.beats_by {
+                    Means::File => behaviour.heartbeats,
+                    Means::Messages => Heartbeats::NONE,
+                };
+                let last = heartbeats.last(self.now - *started).map(|age| *started + age);
                 let news = last.filter(|at| *at > *looked);
-                *looked = self.now;
+                if behaviour.beats_by == Means::File {
+                    *looked = self.now;
+                }
                 let observation = match (news, behaviour.stamps) {
                     (None, _) => Observation::Unchanged,
                     (Some(at), Stamps::Believed) => Observation::Changed { at },

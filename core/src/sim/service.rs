@@ -1,6 +1,6 @@
 //! A random command, the same for the same seed.
 
-use super::{Behaviour, Heartbeats, Reaction, Stamps};
+use super::{Behaviour, Heartbeats, Means, Reaction, Stamps};
 use crate::policy::splitmix64;
 use crate::{ExitStatus, RunId, StartFailure, StartFailureKind};
 use core::time::Duration;
@@ -28,6 +28,7 @@ impl Service {
             start_failure,
             start_takes: Duration::from_millis(dice.below(20)),
             heartbeats: Heartbeats { every, until: life },
+            beats_by: Means::File,
             stamps: if dice.one_in(10) { Stamps::Doubted } else { Stamps::Believed },
             look_takes: Duration::from_millis(if dice.one_in(10) { dice.below(500) } else { 0 }),
             exit,

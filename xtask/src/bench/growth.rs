@@ -84,7 +84,7 @@ fn restarts(rig: &mut Rig, own: &Path, count: usize) -> io::Result<[Curve; 2]> {
 /// The cost of a stop and of a hang with so many processes below the command.
 fn descendants(rig: &mut Rig, own: &Path, counts: &[usize]) -> io::Result<[Curve; 3]> {
     let mut stop = Curve::new("descendants", "a stop", "ms");
-    let mut late = Curve::new("descendants", "a hang is decided late by", "ms");
+    let mut late = Curve::new("descendants", "from the deadline of a hang to the first signal", "ms");
     let mut heal = Curve::new("descendants", "a hang, from the signal to the next start", "ms");
     for count in counts {
         eprintln!("{count} descendants");
@@ -189,7 +189,8 @@ fn words(curves: &[Curve], load: &str) -> String {
         }
         text += "\n";
     }
-    text += "\nEach of these supervisors found its hang: the measurement waits for all of them.\n";
+    text += "\nA hang is decided at its deadline, however many descendants there are. Before the first signal the autopsy looks at \
+             each of them.\n\nEach of the supervisors side by side found its hang: the measurement waits for all of them.\n";
     text
 }
 

@@ -10,14 +10,15 @@ use std::{fs, io};
 const NAME: &str = "docs/benchmarks.md";
 
 /// What is there before anything was measured.
-const FRAME: &str =
-    "# Benchmarks\n\n<!-- figures -->\n<!-- end of figures -->\n\n<!-- growth -->\n<!-- end of growth -->\n";
+const FRAME: &str = "# Benchmarks\n\n<!-- figures -->\n<!-- end of figures -->\n\n<!-- growth -->\n<!-- end of growth -->\n\n\
+     <!-- lateness -->\n<!-- end of lateness -->\n";
 
 /// A part of the page.
 #[derive(Clone, Copy)]
 pub enum Part {
     Figures,
     Growth,
+    Lateness,
 }
 
 impl Part {
@@ -25,6 +26,7 @@ impl Part {
         match self {
             Part::Figures => "figures",
             Part::Growth => "growth",
+            Part::Lateness => "lateness",
         }
     }
 }
@@ -80,9 +82,7 @@ pub fn load() -> String {
 /// The part with the figures.
 pub fn figures(results: &Results, missing: &[String], load: &str) -> String {
     let mut text = circumstances(load);
-    text += "\n![Start, restart and memory of this supervisor and its peers](benchmarks.svg)\n\n## Goals\n\n";
-    text += "| what | goal | figure | ratio to the goal | |\n| --- | --- | ---: | ---: | --- |\n";
-    text.extend(results.goals().iter().map(goal));
+    text += "\n![Start, restart and memory of this supervisor and its peers](benchmarks.svg)\n";
     text += "\n## Side by side\n\nIn parentheses: how many times the figure of this supervisor.\n\n| |";
     let columns: Vec<Metric> = Metric::ALL.into_iter().collect();
     let title = |metric: &Metric| format!(" {}{} |", metric.title(), spaced(", ", metric.unit()));
@@ -93,6 +93,8 @@ pub fn figures(results: &Results, missing: &[String], load: &str) -> String {
     text.extend(results.subjects.iter().map(|subject| row(results, subject, &columns)));
     text += &hangs(results);
     text += METHOD;
+    text += GOALS;
+    text.extend(results.goals().iter().map(goal));
     if !missing.is_empty() {
         text += "\nNot installed, and so not measured:\n\n";
         text.extend(missing.iter().map(|line| format!("- {line}\n")));
@@ -163,6 +165,11 @@ between so many and twice as many, side by side.\n\
 last one is gone.\n\
 - `supervisor` is the static program of `cargo xtask dist`; `by cargo` is what `cargo install` builds.\n\n\
 To repeat it: a machine that does nothing else, `cargo xtask bench`.\n";
+
+/// What they are measured by.
+const GOALS: &str = "\n## Goals\n\nThe project wants to be as light as the lightest init, which starts a command once, keeps \
+nothing together and notices nothing. How far it is from that:\n\n\
+| what | goal | figure | ratio to the goal | |\n| --- | --- | ---: | ---: | --- |\n";
 
 fn spaced(space: &str, text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("{space}{text}") }

@@ -39,7 +39,8 @@ impl Life {
         check_processes(&last, others, &mut complaints);
         self.check_files(&last, &mut complaints);
         self.check_log(&last, account, &mut complaints);
-        let story = format!("{}: {last:?} after {:?}", self.name(), self.faults);
+        let (name, faults) = (self.name(), &self.faults);
+        let story = format!("{name}: {last:?} after {faults:?}; its last events were {}", self.last_events());
         account.failures.extend(complaints.into_iter().map(|complaint| format!("{complaint}; {story}")));
         Ok(self.place)
     }
@@ -52,12 +53,25 @@ impl Life {
             Last::Killed(Promise::All) => return Ok(()),
             Last::Killed(_) | Last::Asked(_) => {}
         }
-        if let Some(status) = self.supervisor.try_wait()? {
+        let ended = self.supervisor.try_wait()?;
+        // The blow that kills it may have needed until now.
+        if let (Some(_), Last::Killed(_)) = (ended, last) {
+            return Ok(());
+        }
+        if let Some(status) = ended {
             complaints.push(format!("the supervisor has ended by itself: {status}"));
         } else if !wait_until(|| self.count_descriptors() <= self.descriptors) {
             complaints.push(format!("descriptors leak: {} instead of {}", self.count_descriptors(), self.descriptors));
         }
         Ok(())
+    }
+
+    fn last_events(&self) -> String {
+        let log = self.log();
+        let events = log.iter().filter(|record| record["event"] != "input").rev().take(6);
+        let mut events: Vec<_> = events.map(|record| format!("{} {}", record["time"], record["event"])).collect();
+        events.reverse();
+        events.join(", ")
     }
 
     fn is_gone(&self) -> bool {
@@ -67,6 +81,12 @@ impl Life {
     /// Nothing tells of a supervisor that is not there.
     fn check_files(&self, last: &Last, complaints: &mut Vec<String>) {
         let home = || names(&self.place.home).into_iter().filter(|name| !NOT_ITS_OWN.contains(&name.as_str()));
+        // Then there was no keeper, though there was one when it was looked for; the next start removes them.
+        let was_between_runs = || {
+            let log = self.log();
+            let count = |event: &str| log.iter().filter(|record| record["event"] == event).count();
+            count("started") == count("exited")
+        };
         let left = || -> Vec<String> {
             match last {
                 Last::Asked(_) => {
@@ -74,6 +94,7 @@ impl Life {
                     let home = home().filter(|name| name != "status" && name != "metrics.prom");
                     home.chain(self.temporary()).collect()
                 }
+                Last::Killed(Promise::All) if was_between_runs() => Vec::new(),
                 Last::Killed(Promise::All) => home().chain(self.temporary()).collect(),
                 Last::Killed(Promise::Processes | Promise::Main { .. }) => Vec::new(),
             }

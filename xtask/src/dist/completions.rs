@@ -9,8 +9,12 @@ use std::path::Path;
 use std::{fs, io};
 
 /// Options that name a signal. Those that are offered are the usual ones; the program takes more, numbers too.
-const SIGNAL_OPTIONS: [&str; 4] = ["stop_signal", "hang_signal", "stop_on", "restart_signal"];
-const SIGNALS: [&str; 9] = ["TERM", "INT", "QUIT", "HUP", "ABRT", "USR1", "USR2", "WINCH", "KILL"];
+const SIGNAL_OPTIONS: [(&str, &[&str]); 4] = [
+    ("stop_signal", &["TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "WINCH", "KILL"]),
+    ("hang_signal", &["QUIT", "ABRT", "USR1", "USR2", "HUP"]),
+    ("stop_on", &["QUIT", "HUP", "USR1", "USR2", "WINCH"]),
+    ("restart_signal", &["HUP", "USR1", "USR2"]),
+];
 
 /// Options that name a file, and the one that names a program.
 const HINTS: [(&str, ValueHint); 6] = [
@@ -43,13 +47,14 @@ pub fn write(folder: &Path) -> io::Result<()> {
 fn parser() -> Command {
     supervisor_cli::parser().mut_args(|option: Arg| {
         let id = option.get_id().as_str().to_owned();
-        let signals = SIGNAL_OPTIONS.contains(&id.as_str()).then_some(&SIGNALS[..]);
+        let signals = SIGNAL_OPTIONS.iter().find(|(name, _)| *name == id).map(|(_, signals)| *signals);
         let values = words_of(&id).or(signals);
         let hint = HINTS.iter().find(|(name, _)| *name == id).map(|(_, hint)| *hint);
         match (values, hint) {
             (Some(values), _) => option.value_parser(PossibleValuesParser::new(values)),
             (None, Some(hint)) => option.value_hint(hint),
             (None, None) if option.is_positional() => option.value_hint(ValueHint::CommandWithArguments),
+            (None, None) if option.get_action().takes_values() => option.value_hint(ValueHint::Other),
             (None, None) => option,
         }
     })

@@ -1,9 +1,9 @@
 //! Packages for distributions, made of the staged files. Their manifest is written here, so that it may name files
 //! wherever the target folder is.
 
-use super::Dist;
-use crate::workspace::{self, PACKAGE, PROGRAM};
-use std::path::PathBuf;
+use super::{Dist, documents};
+use crate::workspace::{self, PACKAGE, PROGRAM, REPLAY};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, io};
 
@@ -11,18 +11,23 @@ use std::{fs, io};
 type Asset = (String, String, &'static str);
 
 /// Debian has another `supervisor` with a page supervisor.1, so the page goes by the package's name everywhere.
-fn assets(dist: &Dist) -> Vec<Asset> {
+fn assets() -> io::Result<Vec<Asset>> {
     let share = "usr/share";
     let mut assets = vec![
         (PROGRAM.to_owned(), "usr/bin/".to_owned(), "755"),
+        (REPLAY.to_owned(), "usr/bin/".to_owned(), "755"),
         (format!("{PACKAGE}.1"), format!("{share}/man/man1/"), "644"),
+        (format!("{REPLAY}.1"), format!("{share}/man/man1/"), "644"),
         (format!("completions/{PROGRAM}.bash"), format!("{share}/bash-completion/completions/{PROGRAM}"), "644"),
         (format!("completions/_{PROGRAM}"), format!("{share}/zsh/vendor-completions/"), "644"),
         (format!("completions/{PROGRAM}.fish"), format!("{share}/fish/vendor_completions.d/"), "644"),
     ];
-    let documents = ["README.md", "README.ru.md"].into_iter().filter(|name| dist.stage.join(name).exists());
-    assets.extend(documents.map(|name| (name.to_owned(), format!("{share}/doc/{PACKAGE}/"), "644")));
-    assets
+    for name in documents()? {
+        let folder = Path::new("usr/share/doc").join(PACKAGE).join(&name);
+        let folder = folder.parent().unwrap_or(Path::new("")).display().to_string();
+        assets.push((name.display().to_string(), folder + "/", "644"));
+    }
+    Ok(assets)
 }
 
 /// Makes the package for Debian and its kin.
@@ -65,7 +70,7 @@ fn manifest(dist: &Dist) -> io::Result<PathBuf> {
     fs::write(dist.stage.join("src/main.rs"), "fn main() {}\n")?;
     fs::copy(dist.stage.join(format!("{PROGRAM}.1")), dist.stage.join(format!("{PACKAGE}.1")))?;
     fs::write(dist.stage.join("changelog"), changelog(dist)?)?;
-    let assets = assets(dist);
+    let assets = assets()?;
     let deb: String = assets.iter().map(|(from, to, mode)| format!("    [{from:?}, {to:?}, {mode:?}],\n")).collect();
     let rpm = assets.iter().map(|(from, to, mode)| {
         let name = from.rsplit('/').next().unwrap_or_default();

@@ -36,6 +36,10 @@ pub fn of_deb(dist: &Dist) -> io::Result<()> {
         }
     }
     supervise_in(root.path(), "/usr/bin/supervisor")?;
+    // It says what is missing, in one line.
+    let mut replay = Command::new("unshare");
+    let said = replay.args(["-Urmpf", "chroot"]).arg(root.path()).args(["/usr/bin/supervisor-replay", "--help"]);
+    workspace::output(said)?;
     println!("the .deb installs into an empty root and works there");
     Ok(())
 }

@@ -15,7 +15,7 @@ fn at(millis: u64) -> Instant {
 }
 
 fn answer(request: Request, observation: Observation) -> Answer {
-    Answer { request, look: Look { observation, found: Found::File(Precision::Fine) } }
+    Answer { request, look: Look { observation, found: Found::File(Precision::Fine), rights: None } }
 }
 
 /// What the looks that were ordered find, whoever makes them.
@@ -36,15 +36,15 @@ fn a_look_tells_of_a_change_since_the_start() {
     watcher.look(RUN);
     let findings = found(&mut watcher);
     assert!(matches!(findings[..], [Finding::Observed { run: RUN, observation: Observation::Unchanged }]));
-    assert!(matches!(watcher.missing(), Some(HeartbeatFound::NoFile)));
+    assert!(matches!(watcher.missing(0), Some((HeartbeatFound::NoFile, _))));
     std::fs::write(watcher.path(), "").unwrap();
     watcher.look(RUN);
     let findings = found(&mut watcher);
     assert!(matches!(findings[..], [Finding::Observed { observation: Observation::Changed { .. }, .. }]));
-    assert!(watcher.missing().is_none());
+    assert!(watcher.missing(0).is_none());
     watcher.before_start();
     found(&mut watcher);
-    assert!(matches!(watcher.missing(), Some(HeartbeatFound::OldFile)), "of a run that shows no heartbeat");
+    assert!(matches!(watcher.missing(0), Some((HeartbeatFound::OldFile, _))), "of a run that shows no heartbeat");
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_look_that_finds_nothing_new_does_not_make_the_last_heartbeat_forgotten() {
     watcher.find(answer(Request::During(RUN), Observation::Changed { at: at(7) }), Instant::ORIGIN);
     watcher.find(answer(Request::During(RUN), Observation::Unchanged), Instant::ORIGIN);
     assert_eq!(watcher.run.last_beat, Some(at(7)));
-    assert!(watcher.missing().is_none());
+    assert!(watcher.missing(0).is_none());
 }
 
 #[test]
@@ -139,8 +139,8 @@ fn what_cannot_be_looked_at_is_told_of_each_time_it_begins() {
         let step = format!("{found:?}");
         assert_eq!(errors(watcher.find_of_file(found)), told, "{step}");
     }
-    assert!(matches!(watcher.missing(), Some(HeartbeatFound::Unreadable { .. })));
-    assert!(matches!(watcher.missing(), Some(HeartbeatFound::OldFile)), "each is told once");
+    assert!(matches!(watcher.missing(0), Some((HeartbeatFound::Unreadable { .. }, _))));
+    assert!(matches!(watcher.missing(0), Some((HeartbeatFound::OldFile, _))), "each is told once");
 }
 
 /// As on a file system that does not answer: the thread has the eye no more than anybody else.

@@ -134,7 +134,7 @@ fn what_contradicts_itself_is_refused() {
         (&["--name", ""], "give a name"),
         (&["--heartbeat-file", ""], "a value is missing for '--heartbeat-file <PATH>'"),
         (&["--status-file", "/"], "'--status-file <PATH>': give the path of a file"),
-        (&["--status-file", "/tmp/x", "--pid-file", "/tmp/./x"], "give another path"),
+        (&["--status-file", "/tmp/x", "--pid-file", "/tmp//./x"], "give another path"),
         (&["--on-event", ""], "give a program"),
     ];
     for (options, words) in table {

@@ -3,7 +3,9 @@
 use super::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use supervisor_backend_unix::{Disregard, HeartbeatFound, Named, ProbeOutcome, ProcessSnapshot, Rest, Signal, Target};
+use supervisor_backend_unix::{
+    Disregard, HeartbeatFound, Hindrance, Named, ProbeOutcome, ProcessSnapshot, Rest, Signal, Target,
+};
 use supervisor_core::{
     DelayCause, End, Ending, Evidence, ExitStatus, GiveUp, KillCause, Limit, OnHang, Outcome, RunId, StartFailure,
     StartFailureKind,
@@ -101,8 +103,16 @@ fn unix_notices() -> Vec<UnixNotice> {
         UnixNotice::Suspended {},
         UnixNotice::Resumed {},
         UnixNotice::Autopsy { processes: vec![snapshot], rest, frozen: true },
-        UnixNotice::HeartbeatMissing { file: "/x".into(), found: HeartbeatFound::Unreadable { error: error() } },
-        UnixNotice::HeartbeatMissing { file: "/x".into(), found: HeartbeatFound::NoFile },
+        UnixNotice::HeartbeatMissing {
+            file: "/x".into(),
+            found: HeartbeatFound::Unreadable { error: error() },
+            hindrance: None,
+        },
+        UnixNotice::HeartbeatMissing {
+            file: "/x".into(),
+            found: HeartbeatFound::NoFile,
+            hindrance: Some(Hindrance::Denied { user: 1 }),
+        },
         UnixNotice::HeartbeatLate { interval: SECOND },
         UnixNotice::Status { text: String::new() },
         UnixNotice::MessagesSummed { messages: 1 },

@@ -9,7 +9,8 @@ use crate::report::run::KnownRun;
 use log::Level;
 use std::path::Path;
 use supervisor_backend_unix::{
-    Disregard, HeartbeatFound, ProbeOutcome, ProcessSnapshot, Rest, Signal, Target, UnixNotice,
+    Disregard, HeartbeatFound, Hindrance, Notifications, ProbeOutcome, ProcessSnapshot, Rest, Signal, Target,
+    UnixNotice,
 };
 use supervisor_core::Watchdog;
 
@@ -54,16 +55,19 @@ impl Sentences {
                 let words = "was killed; the supervisor kills what it kept";
                 (Level::Warn, format!("{run}: its keeper, pid {keeper}, {words}"))
             }
-            UnixNotice::TerminalLent { group } => {
-                (Level::Info, format!("the terminal is lent to process group {group}, until pid {group} ends"))
+            UnixNotice::TerminalLent { group } => (
+                Level::Info,
+                format!("the supervisor lent the terminal to process group {group}, until pid {group} ends"),
+            ),
+            UnixNotice::Suspended {} => {
+                (Level::Info, "the supervisor and the command are stopped from the terminal".to_owned())
             }
-            UnixNotice::Suspended {} => (Level::Info, "stopped from the terminal, the command too".to_owned()),
-            UnixNotice::Resumed {} => (Level::Info, "goes on, the command too".to_owned()),
+            UnixNotice::Resumed {} => (Level::Info, "the supervisor and the command go on".to_owned()),
             UnixNotice::Autopsy { processes, rest, frozen } => {
                 (Level::Warn, autopsy(processes, rest.as_ref(), *frozen))
             }
-            UnixNotice::HeartbeatMissing { file, found } => {
-                (Level::Warn, format!("{run}: {}", self.missing(file, found)))
+            UnixNotice::HeartbeatMissing { file, found, hindrance } => {
+                (Level::Warn, format!("{run}: {}", self.missing(file, found, *hindrance)))
             }
             UnixNotice::HeartbeatLate { interval } => {
                 (Level::Warn, format!("{run}: {}", self.late(Seconds(*interval))))
@@ -80,13 +84,21 @@ impl Sentences {
         }
     }
 
-    fn missing(&self, file: &Path, found: &HeartbeatFound) -> String {
-        let found = found_instead(file, found);
+    fn missing(&self, file: &Path, found: &HeartbeatFound, hindrance: Option<Hindrance>) -> String {
+        let first = first_remedy(found, hindrance);
+        let hindrance = hindrance.map(|hindrance| hinders(found, hindrance)).unwrap_or_default();
+        let found = found_instead(file, found) + &hindrance;
         if self.has_probe {
             return format!("no heartbeat came: no probe succeeded, and {found}; find out why the probe fails");
         }
-        let remedy = "have the command touch the file that HEARTBEAT_FILE names, name the one that it touches with \
-                      --heartbeat-file, or turn hang detection off with --no-heartbeat";
+        let message = match self.notifications {
+            Notifications::Taken => ", or send WATCHDOG=1 to NOTIFY_SOCKET",
+            Notifications::Refused => "",
+        };
+        let remedy = format!(
+            "{first}have the command touch the file that HEARTBEAT_FILE names{message}, name the one that it touches with \
+             --heartbeat-file, or turn hang detection off with --no-heartbeat"
+        );
         format!("no heartbeat came: {found}; {remedy}")
     }
 
@@ -114,7 +126,9 @@ fn left_behind(processes: &[supervisor_backend_unix::Named]) -> String {
         processes => format!(" ({})", Names(processes)),
     };
     let words = "the command exited with code 0 and left processes behind";
-    format!("{words}{names}, which are ended: if it puts itself into the background, have it run in the foreground")
+    format!(
+        "{words}{names}, which the supervisor ends: if it puts itself into the background, have it run in the foreground"
+    )
 }
 
 /// A line for each process.
@@ -132,8 +146,31 @@ fn found_instead(file: &Path, found: &HeartbeatFound) -> String {
     match found {
         HeartbeatFound::NoFolder => format!("the folder of the heartbeat file {file} is not there"),
         HeartbeatFound::NoFile => format!("there is no heartbeat file {file}"),
-        HeartbeatFound::OldFile => format!("the heartbeat file {file} is older than this run"),
+        HeartbeatFound::OldFile => {
+            format!("the heartbeat file {file} is older than this run: nothing has touched it since the start")
+        }
         HeartbeatFound::Unreadable { error } => format!("the heartbeat file {file} cannot be looked at: {error}"),
+    }
+}
+
+/// What to do about the cause that was seen, before what helps in general.
+fn first_remedy(found: &HeartbeatFound, hindrance: Option<Hindrance>) -> &'static str {
+    match (found, hindrance) {
+        (HeartbeatFound::NoFolder, _) => "make that folder; or ",
+        (_, Some(Hindrance::ReadOnly {})) => "name a file on another file system with --heartbeat-file; or ",
+        (_, Some(Hindrance::Denied { .. })) => "let that user write there; or ",
+        (HeartbeatFound::NoFile | HeartbeatFound::OldFile | HeartbeatFound::Unreadable { .. }, None) => "",
+    }
+}
+
+fn hinders(found: &HeartbeatFound, hindrance: Hindrance) -> String {
+    let place = match found {
+        HeartbeatFound::OldFile => "it",
+        HeartbeatFound::NoFolder | HeartbeatFound::NoFile | HeartbeatFound::Unreadable { .. } => "to its folder",
+    };
+    match hindrance {
+        Hindrance::ReadOnly {} => ", on a read-only file system".to_owned(),
+        Hindrance::Denied { user } => format!(", and the user of the command, {user}, may not write {place}"),
     }
 }
 
@@ -142,7 +179,7 @@ fn probe_failed(outcome: &ProbeOutcome, last_words: &str) -> String {
         ProbeOutcome::Code(code) => format!("exited with code {code}"),
         ProbeOutcome::Signal(signal) => format!("was killed by {}", SignalNumber((*signal).into())),
         ProbeOutcome::TimedOut => "took longer than the timeout, and was killed".to_owned(),
-        ProbeOutcome::Unfinished => "has not ended yet".to_owned(),
+        ProbeOutcome::Unfinished => "was still running when the command was found to hang".to_owned(),
         ProbeOutcome::NotStarted(reason) => format!("could not be started: {}", Escaped(reason)),
     };
     let said = if last_words.is_empty() { String::new() } else { format!(", and said: {}", Escaped(last_words)) };

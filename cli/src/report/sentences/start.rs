@@ -13,16 +13,19 @@ const SHELL_SIGNS: [&str; 8] = ["&&", "||", ";", "|", ">", "<", "&", "$("];
 
 /// The likeliest remedy.
 pub fn remedy(program: &str, arguments: &[String]) -> String {
-    let line = [program].into_iter().chain(arguments.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
-    let line = Escaped(&line);
+    let line = line(program, arguments);
     let first = program.split_whitespace().next().unwrap_or_default();
     let has_sign = |text: &str| SHELL_SIGNS.iter().any(|sign| text.contains(sign));
     if SHELL_WORDS.contains(&first) || (first != program && has_sign(program)) {
-        format!("only a shell understands this: run sh -c '{line}'")
+        let quoted = shlex::try_quote(&line).unwrap_or_default();
+        format!("only a shell understands this: run sh -c {}", Escaped(&quoted))
     } else if is_assignment(first) {
-        format!("to set a variable for the command, put env before it: env {line}")
+        format!("to set a variable for the command, put env before it: env {}", Escaped(&line))
     } else if first != program {
-        format!("it is a whole command line in one word: leave out the quotes around it, as in supervisor -- {line}")
+        let words = "it is a whole command line in one word: leave out the quotes around it, as in supervisor --";
+        format!("{words} {}", Escaped(&line))
+    } else if program.starts_with("--") {
+        "it looks like an option: options of supervisor stand before the command, and before --".to_owned()
     } else if program.is_empty() {
         "the command is an empty word: a variable in its place may not be set".to_owned()
     } else if program.contains('/') {
@@ -30,6 +33,18 @@ pub fn remedy(program: &str, arguments: &[String]) -> String {
     } else {
         "it is in none of the folders of PATH, or its interpreter is not there; give its path".to_owned()
     }
+}
+
+/// The command as it would be typed. The program may be a command line itself; an argument is one word.
+fn line(program: &str, arguments: &[String]) -> String {
+    let needs_quotes = |word: &str| {
+        word.is_empty() || word.contains(|character: char| character.is_whitespace() || "'\"\\".contains(character))
+    };
+    let quoted = |word: &String| match shlex::try_quote(word) {
+        Ok(quoted) if needs_quotes(word) => quoted.into_owned(),
+        Ok(_) | Err(_) => word.clone(),
+    };
+    [program.to_owned()].into_iter().chain(arguments.iter().map(quoted)).collect::<Vec<_>>().join(" ")
 }
 
 /// `FOO=1`, as a shell takes it in front of a command.
@@ -47,14 +62,19 @@ mod tests {
 
     #[test]
     fn the_likeliest_remedy_is_named() {
-        let table: [(&[&str], &str); 11] = [
+        let table: [(&[&str], &str); 16] = [
             (&["sleep 10"], "leave out the quotes around it, as in supervisor -- sleep 10"),
             (&["FOO=1", "server"], "env FOO=1 server"),
             (&["FOO=1 server"], "env FOO=1 server"),
             (&["cd", "/srv"], "sh -c 'cd /srv'"),
             (&["cd x && y"], "sh -c 'cd x && y'"),
             (&["server | logger"], "sh -c 'server | logger'"),
-            (&["ulimit", "-n", "5"], "sh -c"),
+            (&["ulimit", "-n", "5"], "sh -c 'ulimit -n 5'"),
+            (&["cd it's && y"], "sh -c \"cd it's && y\""),
+            (&["cd", "my folder"], "sh -c \"cd 'my folder'\""),
+            (&["FOO=1", "server", "two words", ""], "env FOO=1 server 'two words' ''"),
+            (&["sleep 10", "&&", "true"], "supervisor -- sleep 10 && true"),
+            (&["--timeout", "60"], "options of supervisor stand before the command"),
             (&["/opt/server"], "no such file, or the interpreter"),
             (&["serverr"], "none of the folders of PATH"),
             (&["a/b=c"], "no such file"),

@@ -17,6 +17,9 @@ impl Sentences {
                 let waited = Seconds(*waited);
                 format!("the file system of {file} does not answer for {waited}; until it does, no hang is found")
             }
+            Trouble::HeartbeatUnreadable { error } if error.kind() == std::io::ErrorKind::NotFound => {
+                format!("the folder of the heartbeat file {file} is not there; until it is, no heartbeat can be seen")
+            }
             Trouble::HeartbeatUnreadable { error } => {
                 format!("cannot look at the heartbeat file {file}, which counts as silence: {error}")
             }
@@ -41,7 +44,7 @@ impl Sentences {
                 let words = "NOTIFY_SOCKET is an abstract name, which not all libraries know";
                 format!("--notify: no folder can be made for the socket, so that {words}: {error}")
             }
-            Trouble::MessageRefused { error } => format!("--notify: a message is passed over: {error}"),
+            Trouble::MessageRefused { error } => format!("--notify: the supervisor ignored a message: {error}"),
             Trouble::HookFailed { error } => format!("--on-event: {error}"),
         }
     }

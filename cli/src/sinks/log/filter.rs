@@ -2,6 +2,7 @@
 //! its level alone.
 
 use super::{TARGET, Verbosity};
+use crate::report::Troubles;
 use log::LevelFilter;
 
 /// A filter that makes no sense.
@@ -10,6 +11,15 @@ pub struct Refusal {
     pub error: String,
     /// The filter that holds instead.
     pub instead: String,
+}
+
+impl Refusal {
+    /// Tells it, and gives the filter that holds instead.
+    pub fn tell(self, troubles: &Troubles) -> String {
+        let words = format!("the supervisor ignores RUST_LOG, which it does not understand: {}", self.error);
+        troubles.tell("RUST_LOG", self.error, words);
+        self.instead
+    }
 }
 
 /// The filter to be used.

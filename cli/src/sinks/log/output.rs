@@ -3,7 +3,6 @@
 
 use super::Style;
 use super::stderr::Stderr;
-use crate::patience::LAST_WORDS;
 use crate::report::{Content, Record, Troubles, lines_lost};
 use log::Level;
 use std::io;
@@ -81,11 +80,11 @@ impl<D: Destination> Output<D> {
         }
     }
 
-    /// Waits until all lines are written, but not for a reader that stalls.
-    pub fn flush(&self) {
+    /// Waits until all lines are written, but no longer than that, and hardly for a reader that stalls.
+    pub fn flush(&self, patience: Duration) {
         let is_writable = || self.shared.destination.is_writable();
         self.waiting.take_here(is_writable);
-        self.waiting.flush(if is_writable() { LAST_WORDS } else { LAST_CHANCE });
+        self.waiting.flush(if is_writable() { patience } else { patience.min(LAST_CHANCE) });
     }
 }
 
@@ -240,7 +239,7 @@ mod tests {
 
         /// All that was written, joined.
         fn text(&self) -> String {
-            self.output.flush();
+            self.output.flush(Duration::from_secs(60));
             self.written.try_iter().collect()
         }
 
@@ -275,7 +274,7 @@ mod tests {
         scene.begun.recv().unwrap();
         (0..2 + 7).for_each(|_| scene.output.push(b"middle\n"));
         (0..3).for_each(|_| scene.go.send(()).unwrap());
-        scene.output.flush();
+        scene.output.flush(Duration::from_secs(60));
         scene.answer(Answer::All);
         scene.output.push(b"last\n");
         assert_eq!(scene.text(), "first\nmiddle\nmiddle\n<4>log lines lost: 7\nlast\n");

@@ -124,13 +124,13 @@ fn processes_and_messages() {
         (
             UnixNotice::LeftBehind { processes: processes() },
             Level::Warn,
-            "run 1: the command exited with code 0 and left processes behind (pid 2 (sh), pid 3 (cat)), which are \
-             ended: if it puts itself into the background, have it run in the foreground",
+            "run 1: the command exited with code 0 and left processes behind (pid 2 (sh), pid 3 (cat)), which the \
+             supervisor ends: if it puts itself into the background, have it run in the foreground",
         ),
         (
             UnixNotice::LeftBehind { processes: vec![] },
             Level::Warn,
-            "run 1: the command exited with code 0 and left processes behind, which are ended: if it puts itself into \
+            "run 1: the command exited with code 0 and left processes behind, which the supervisor ends: if it puts itself into \
              the background, have it run in the foreground",
         ),
         (
@@ -141,10 +141,10 @@ fn processes_and_messages() {
         (
             UnixNotice::TerminalLent { group: 7 },
             Level::Info,
-            "the terminal is lent to process group 7, until pid 7 ends",
+            "the supervisor lent the terminal to process group 7, until pid 7 ends",
         ),
-        (UnixNotice::Suspended {}, Level::Info, "stopped from the terminal, the command too"),
-        (UnixNotice::Resumed {}, Level::Info, "goes on, the command too"),
+        (UnixNotice::Suspended {}, Level::Info, "the supervisor and the command are stopped from the terminal"),
+        (UnixNotice::Resumed {}, Level::Info, "the supervisor and the command go on"),
         (UnixNotice::Status { text: "up\n".to_owned() }, Level::Info, "status of pid 7: up\\n"),
         (
             UnixNotice::MessagesSummed { messages: 2 },
@@ -183,18 +183,18 @@ fn hangs_and_probes() {
     let found = [
         (HeartbeatFound::NoFolder, "the folder of the heartbeat file /x is not there"),
         (HeartbeatFound::NoFile, "there is no heartbeat file /x"),
-        (HeartbeatFound::OldFile, "the heartbeat file /x is older than this run"),
+        (
+            HeartbeatFound::OldFile,
+            "the heartbeat file /x is older than this run: nothing has touched it since the start",
+        ),
         (
             HeartbeatFound::Unreadable { error: denied() },
             "the heartbeat file /x cannot be looked at: Permission denied (os error 13)",
         ),
     ];
     for (found, words) in found {
-        let (level, told) = backend(&[], &UnixNotice::HeartbeatMissing { file: "/x".into(), found });
-        assert!(
-            level == Level::Warn && told.starts_with(&format!("run 1: no heartbeat came: {words}; have ")),
-            "{told}"
-        );
+        let (level, told) = backend(&[], &UnixNotice::HeartbeatMissing { file: "/x".into(), found, hindrance: None });
+        assert!(level == Level::Warn && told.starts_with(&format!("run 1: no heartbeat came: {words}; ")), "{told}");
     }
     let late = UnixNotice::HeartbeatLate { interval: SECOND * 25 };
     let words = "run 1: a heartbeat came 25 s after the one before it, or after the start: the command is slow rather \
@@ -210,7 +210,7 @@ fn hangs_and_probes() {
             "no\x1b",
             "the probe took longer than the timeout, and was killed, and said: no\\u{1b}",
         ),
-        (ProbeOutcome::Unfinished, "", "the probe has not ended yet"),
+        (ProbeOutcome::Unfinished, "", "the probe was still running when the command was found to hang"),
         (ProbeOutcome::NotStarted("why\n".to_owned()), "", "the probe could not be started: why\\n"),
     ];
     for (outcome, last_words, words) in probes {
@@ -260,7 +260,7 @@ fn troubles() {
         ),
         (
             Trouble::MessageRefused { error: error() },
-            "--notify: a message is passed over: Permission denied (os error 13)",
+            "--notify: the supervisor ignored a message: Permission denied (os error 13)",
         ),
         (Trouble::HookFailed { error: error() }, "--on-event: Permission denied (os error 13)"),
     ];
@@ -281,7 +281,7 @@ fn decisions_of_a_run() {
         (
             Notice::Heartbeat { run, pid, first: true, ago: SECOND },
             Level::Info,
-            "run 1: heartbeat of pid 7 seen for the first time, the last one 1 s ago",
+            "run 1: heartbeat of pid 7 seen for the first time; the latest one came 1 s ago",
         ),
         (Notice::Heartbeat { run, pid, first: false, ago: SECOND }, Level::Debug, "run 1: last heartbeat 1 s ago"),
         (
@@ -338,7 +338,8 @@ fn decisions_of_a_run() {
         (
             Notice::Surviving { run, since: SECOND },
             Level::Warn,
-            "run 1: something survives SIGKILL since 1 s; waiting for its end",
+            "run 1: something of it got SIGKILL, and has not ended yet: it waits in the kernel, perhaps for a disk; the supervisor \
+             has waited 1 s for its end",
         ),
         (
             Notice::BackingOff { restart: 2, limit: Limit::Times(3), delay: SECOND },
