@@ -124,6 +124,9 @@ fn reasons(log: &str) -> BTreeMap<String, usize> {
     reasons
 }
 
+/// Changes of its mask that the supervisor and the runtime of Rust make themselves, at the beginning.
+const OWN_MASKS: u64 = 3;
+
 /// Why a broken invariant is accepted, if it is.
 pub fn accepted(fault: &Fault, played: &Played, complaint: &Complaint) -> Option<&'static str> {
     let end = played.trace.end;
@@ -153,6 +156,14 @@ pub fn accepted(fault: &Fault, played: &Played, complaint: &Complaint) -> Option
         (_, _, "futex", _) if *complaint == Complaint::TooLate => Some(
             "a wake that wakes nobody: the standard library takes it for done, and no futex(2) that is in use fails",
         ),
+        (_, Role::Supervisor, "rt_sigprocmask", _)
+            if is_of_the_end && matches!(end, End::Signal(_)) && fault.occurrence > OWN_MASKS =>
+        {
+            Some(
+                "fork(3) of musl does not ask whether its own block of signals worked, and restores a mask that it never \
+                 saved; the keeper ends the command",
+            )
+        }
         (_, _, "wait4" | "waitid", Errno::ECHILD) if is_left => {
             Some("that there are no children is the last word there is on it: only the kernel knows them")
         }
