@@ -84,8 +84,9 @@ impl Life {
         // Then there was no keeper, though there was one when it was looked for; the next start removes them.
         let was_between_runs = || {
             let log = self.log();
-            let count = |event: &str| log.iter().filter(|record| record["event"] == event).count();
-            count("started") == count("exited")
+            let is_of_runs = |event: &&str| ["started", "exited", "backing_off"].contains(event);
+            let last = log.iter().filter_map(|record| record["event"].as_str()).rfind(is_of_runs);
+            last == Some("backing_off")
         };
         let left = || -> Vec<String> {
             match last {
