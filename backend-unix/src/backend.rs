@@ -152,34 +152,32 @@ impl UnixBackend {
     }
 
     /// Everything that can wake the loop.
-    fn sources(&self) -> [Source<'_>; 11] {
-        let probe = self.probe.as_ref().map_or([Source::NONE; 2], ProbeRunner::sources);
+    fn sources(&self) -> impl Iterator<Item = Source<'_>> {
         let notify = self.notify.as_ref().map_or(Source::NONE, |notify| self.run.source_of_messages(notify));
-        [
+        let others = [
             Source { due: None, descriptor: Some(self.signals.inbox()) },
-            self.run.source(),
             self.watcher.as_ref().map_or(Source::NONE, Watcher::source),
-            self.hooks.as_ref().map_or(Source::NONE, HookRunner::source),
-            probe[0],
-            probe[1],
             notify,
             self.status.source(),
             Source { due: self.tick.as_ref().map(|tick| tick.due), descriptor: None },
             Source { due: self.terminal.due(), descriptor: None },
             Source { due: self.children.due(), descriptor: None },
-        ]
+        ];
+        let probe = self.probe.as_ref().map_or([Source::NONE; 2], ProbeRunner::sources);
+        let hooks = self.hooks.iter().flat_map(HookRunner::sources);
+        others.into_iter().chain(self.run.sources()).chain(probe).chain(hooks)
     }
 
-    fn sleep(&self, until: Option<Instant>) {
+    fn sleep(&self, mut until: Option<Instant>) {
         /// About 30 years: more seconds than that are not understood everywhere.
         const LONGEST: Duration = Duration::from_secs(1_000_000_000);
-        let sources = self.sources();
-        let until = sources.iter().filter_map(|source| source.due).chain(until).min();
+        let mut descriptors = Vec::new();
+        for Source { due, descriptor } in self.sources() {
+            until = due.into_iter().chain(until).min();
+            descriptors.extend(descriptor.map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN)));
+        }
         let timeout = until.map(|until| (until - self.now()).min(LONGEST));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-        let descriptors = sources.iter().filter_map(|source| source.descriptor);
-        let mut descriptors: Vec<_> =
-            descriptors.map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN)).collect();
         // After it everything is looked at anyway: ENOMEM passes, nothing else can happen here.
         let _ = poll(&mut descriptors, timeout.as_ref());
     }
@@ -198,6 +196,7 @@ impl UnixBackend {
             self.lend_terminal();
         }
         self.retry_signal(now);
+        self.end_silent_keeper(now);
         if self.children.due().is_some_and(|due| now >= due) {
             self.clear_adopted();
         }

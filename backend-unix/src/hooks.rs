@@ -1,4 +1,5 @@
-//! Runs a program for each event, beside supervision: one at a time, in order, and none for long.
+//! Runs a program for each event, beside supervision: one at a time, in order, and none for long. Only near the end of
+//! the supervisor, when a slow one would cost the last events, they run side by side.
 
 use crate::helper::{Helper, HelperEnd};
 use crate::keeper::Company;
@@ -20,6 +21,8 @@ const MOST_WAITING: usize = 256;
 const MOST_MILESTONES: usize = 1 << 14;
 /// How long one may take.
 const LONGEST: Duration = Duration::from_secs(10);
+/// How many run side by side near the end.
+const MOST_AT_ONCE: usize = 16;
 /// Calls that are named where they could not be made; more are only counted.
 const MOST_NAMED: usize = 8;
 
@@ -67,12 +70,19 @@ pub(crate) struct HookRunner {
     calls: HookCalls,
     waiting: VecDeque<Call>,
     dropped: u64,
-    current: Current,
+    pace: Pace,
+    running: Vec<Running>,
 }
 
-enum Current {
-    None,
-    Running { event: &'static str, helper: Helper },
+enum Pace {
+    OneByOne,
+    /// The end is near.
+    SideBySide,
+}
+
+struct Running {
+    event: &'static str,
+    helper: Helper,
 }
 
 impl HookRunner {
@@ -80,75 +90,73 @@ impl HookRunner {
     /// `InvalidInput` for a program that cannot be written down.
     pub fn new(program: &Command, calls: HookCalls) -> io::Result<HookRunner> {
         let program = Program::new(program)?;
-        Ok(HookRunner { program, calls, waiting: VecDeque::new(), dropped: 0, current: Current::None })
+        let (waiting, running) = (VecDeque::new(), Vec::new());
+        Ok(HookRunner { program, calls, waiting, dropped: 0, pace: Pace::OneByOne, running })
     }
 
-    pub fn source(&self) -> Source<'_> {
-        self.helper().map_or(Source::NONE, Helper::source)
+    pub fn sources(&self) -> impl Iterator<Item = Source<'_>> {
+        self.running.iter().map(|running| running.helper.source())
     }
 
     pub fn is_idle(&mut self) -> bool {
         self.receive();
-        matches!(self.current, Current::None) && self.waiting.is_empty()
+        self.running.is_empty() && self.waiting.is_empty()
     }
 
-    /// The keeper of the current one.
-    pub fn keeper(&self) -> Option<i32> {
-        self.helper().map(Helper::keeper)
+    /// The keepers of those that run.
+    pub fn keepers(&self) -> impl Iterator<Item = i32> {
+        self.running.iter().map(|running| running.helper.keeper())
     }
 
-    /// Has the current one go on, should its keeper have been stopped.
-    pub fn wake(&self) {
-        self.helper().into_iter().for_each(Helper::wake);
+    /// Has the one of this keeper go on, should the keeper have been stopped.
+    pub fn wake(&self, keeper: i32) {
+        let stopped = self.running.iter().filter(|running| running.helper.keeper() == keeper);
+        stopped.for_each(|running| running.helper.wake());
     }
 
     /// Ends what takes too long, and starts what waits.
     pub fn poll(&mut self, now: Instant, signals: &Signals, company: Company) -> Vec<UnixNotice> {
         let mut notices = Vec::new();
         self.receive();
-        if let Current::Running { event, helper } = &mut self.current {
+        for Running { event, helper } in &mut self.running {
             let end = helper.poll_end(now);
             notices.extend(end.and_then(|end| trouble(event, end)));
         }
-        while matches!(self.current, Current::None) {
+        while self.running.len() < self.pace.most_at_once() {
             let dropped = std::mem::take(&mut self.dropped);
             if dropped > 0 {
                 notices.push(failed(lost(dropped)));
             }
             let Some(call) = self.waiting.pop_front() else { break };
             match self.start(&call, now, signals, company) {
-                Ok(helper) => self.current = Current::Running { event: call.event, helper },
+                Ok(helper) => self.running.push(Running { event: call.event, helper }),
                 Err(error) => notices.push(failed(format!("{}: cannot be started: {error}", call.event))),
             }
         }
         notices
     }
 
-    /// The keeper of the current one was reaped.
-    pub fn reaped(&mut self, now: Instant) -> Option<UnixNotice> {
-        match std::mem::replace(&mut self.current, Current::None) {
-            Current::None => None,
-            Current::Running { event, helper } => helper.reaped(now).and_then(|end| trouble(event, end)),
-        }
+    /// One of its keepers was reaped.
+    pub fn reaped(&mut self, keeper: i32, now: Instant) -> Option<UnixNotice> {
+        let index = self.running.iter().position(|running| running.helper.keeper() == keeper)?;
+        let Running { event, helper } = self.running.remove(index);
+        helper.reaped(now).and_then(|end| trouble(event, end))
     }
 
-    /// The end is near: what repeats is not worth the time that is left.
+    /// The end is near: what repeats is not worth the time that is left, and the rest does not wait for its turn.
     pub fn hurry(&mut self) {
         self.receive();
+        self.pace = Pace::SideBySide;
         let before = self.waiting.len();
         self.waiting.retain(|call| call.weight == Weight::Milestone);
         self.dropped += (before - self.waiting.len()) as u64;
     }
 
-    /// Ends the current one, and tells which calls are not made any more.
+    /// Ends those that run, and tells which calls are not made any more.
     pub fn end(&mut self) -> Option<UnixNotice> {
         self.receive();
-        let current = std::mem::replace(&mut self.current, Current::None);
-        let cut_off = match &current {
-            Current::Running { event, .. } => Some(*event),
-            Current::None => None,
-        };
-        let untold: Vec<_> = cut_off.into_iter().chain(self.waiting.drain(..).map(|call| call.event)).collect();
+        let cut_off = self.running.drain(..).map(|running| running.event);
+        let untold: Vec<_> = cut_off.chain(self.waiting.drain(..).map(|call| call.event)).collect();
         (!untold.is_empty()).then(|| {
             let more = match untold.len().saturating_sub(MOST_NAMED) {
                 0 => String::new(),
@@ -157,13 +165,6 @@ impl HookRunner {
             let names = untold[..untold.len().min(MOST_NAMED)].join(", ");
             failed(format!("not told at the end, since the hook is too slow: {names}{more}"))
         })
-    }
-
-    fn helper(&self) -> Option<&Helper> {
-        match &self.current {
-            Current::None => None,
-            Current::Running { helper, .. } => Some(helper),
-        }
     }
 
     /// Takes what was pushed, as far as there is room.
@@ -181,6 +182,15 @@ impl HookRunner {
         let event = variable("SUPERVISOR_EVENT", call.event)?;
         let role = Role::Helper { input: file.as_fd(), output: Output::Shared };
         Helper::start(&self.program, &[event], &role, signals, now + LONGEST, company)
+    }
+}
+
+impl Pace {
+    fn most_at_once(&self) -> usize {
+        match self {
+            Pace::OneByOne => 1,
+            Pace::SideBySide => MOST_AT_ONCE,
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use crate::linux;
 use crate::notify::Address;
 use crate::own_file::OwnFile;
 use crate::signals::{Signal, Signals};
+use crate::source::Source;
 use crate::stall::Stall;
 use exec::{Program, Role};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
@@ -58,6 +59,7 @@ impl Remains {
 pub(crate) struct Keeper {
     life: Life,
     company: Company,
+    main: Main,
     line: OwnedFd,
     /// Since when the line has been at its end, where the keeper is soon reaped.
     ended: Cell<Option<Instant>>,
@@ -72,6 +74,18 @@ enum Life {
     Reaped(Pid, ExitStatus),
 }
 
+/// The main process as it is seen without the keeper, so that the silence of one that is held does not hide its end.
+enum Main {
+    /// It was not started, it ended and that was told, or it cannot be watched.
+    Unseen,
+    /// Readable when it has ended: pidfd_open(2).
+    Watched(OwnedFd),
+    /// It has ended. By then, the keeper should have told so.
+    Ended { report_due: Instant },
+    /// The keeper has not, and has got an order that changes nothing. By then, it should have taken that.
+    Asked { reply_due: Instant },
+}
+
 /// Which children a supervisor may have beside its keepers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Company {
@@ -84,6 +98,8 @@ pub(crate) enum Company {
 
 /// A keeper that is dead but cannot be reaped, since its debugger has not yet, is given up after so long.
 const LONGEST_DEATH: Duration = Duration::from_secs(1);
+/// What a keeper that can run does is done long before.
+const LONGEST_SILENCE: Duration = Duration::from_secs(1);
 
 impl Keeper {
     /// Forks a keeper, whose birth is the order to start: it executes the program with these variables more.
@@ -116,7 +132,8 @@ impl Keeper {
             }
             ForkResult::Parent { child } => {
                 let pid = Pid::from_raw(child.as_raw()).expect("the pid of a child is positive");
-                Ok(Keeper { life: Life::Child(pid), company, line, ended: Cell::new(None), stall: Stall::None })
+                let (life, ended) = (Life::Child(pid), Cell::new(None));
+                Ok(Keeper { life, company, main: Main::Unseen, line, ended, stall: Stall::None })
             }
         }
     }
@@ -130,6 +147,28 @@ impl Keeper {
     /// Readable while there is something to hear; none once it has ended.
     pub fn line(&self) -> Option<BorrowedFd<'_>> {
         self.ended.get().is_none().then(|| self.line.as_fd())
+    }
+
+    pub fn sources(&self) -> [Source<'_>; 2] {
+        let of_main = match &self.main {
+            Main::Unseen => Source::NONE,
+            Main::Watched(main) => Source { due: None, descriptor: Some(main.as_fd()) },
+            Main::Ended { report_due: due } | Main::Asked { reply_due: due } => {
+                Source { due: Some(*due), descriptor: None }
+            }
+        };
+        [Source { due: self.due(), descriptor: self.line() }, of_main]
+    }
+
+    /// The main process executes. Should the number be another's by now, no harm is done: the keeper is asked in vain.
+    pub fn watch(&mut self, main: i32) {
+        let handle = Pid::from_raw(main).and_then(|main| pidfd_open(main, PidfdFlags::empty()).ok());
+        self.main = handle.map_or(Main::Unseen, Main::Watched);
+    }
+
+    /// The keeper has told of the end of the main process.
+    pub fn main_ended(&mut self) {
+        self.main = Main::Unseen;
     }
 
     /// The next thing that it tells, if there is one.
@@ -175,6 +214,31 @@ impl Keeper {
         is_stuck
     }
 
+    /// Kills it where the main process has ended, and it neither tells so nor takes an order.
+    pub fn is_killed_for_silence(&mut self, now: Instant) -> bool {
+        match &self.main {
+            Main::Watched(main) if has_ended(main.as_fd()) => {
+                self.main = Main::Ended { report_due: now + LONGEST_SILENCE };
+            }
+            Main::Ended { report_due } if now >= *report_due => {
+                // The process is gone, and nobody gets it.
+                let _ = self.order(Recipient::Main, Signal::CONT);
+                self.main = Main::Asked { reply_due: now + LONGEST_SILENCE };
+            }
+            Main::Asked { reply_due } if now >= *reply_due => {
+                // One that takes orders waits as we do: a debugger of the main process has not let go of it.
+                let is_held = linux::unread_by_peer(self.line.as_fd()) > 0;
+                self.main = Main::Unseen;
+                if is_held {
+                    self.signal(Signal::KILL);
+                }
+                return is_held;
+            }
+            Main::Unseen | Main::Watched(_) | Main::Ended { .. } | Main::Asked { .. } => {}
+        }
+        false
+    }
+
     /// Takes note that it was reaped.
     pub fn reaped(&mut self, status: ExitStatus) {
         if let Life::Child(pid) = self.life {
@@ -217,6 +281,11 @@ impl Keeper {
             let _ = kill_process(pid, signal.to_send());
         }
     }
+}
+
+fn has_ended(process: BorrowedFd<'_>) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::from_borrowed_fd(process, PollFlags::IN)], Some(&now)) == Ok(1)
 }
 
 /// Nothing that it keeps outlives its owner. What cannot die is not waited for long.

@@ -103,9 +103,9 @@ fn probed_children() -> BTreeSet<i32> {
 impl UnixBackend {
     /// The process ids of all keepers.
     pub(super) fn keepers(&self) -> BTreeSet<i32> {
-        let of_hook = self.hooks.as_ref().and_then(HookRunner::keeper);
+        let of_hooks = self.hooks.iter().flat_map(HookRunner::keepers);
         let of_probe = self.probe.as_ref().and_then(ProbeRunner::keeper);
-        [self.run.keeper().map(Keeper::pid), of_hook, of_probe].into_iter().flatten().collect()
+        [self.run.keeper().map(Keeper::pid), of_probe].into_iter().flatten().chain(of_hooks).collect()
     }
 
     /// Reaps what ended, and has keepers go on that were stopped.
@@ -132,8 +132,8 @@ impl UnixBackend {
         let now = self.now();
         if self.run.keeper().is_some_and(|keeper| keeper.pid() == pid) {
             self.run.keeper_mut().into_iter().for_each(|keeper| keeper.reaped(status));
-        } else if self.hooks.as_ref().and_then(HookRunner::keeper) == Some(pid) {
-            let notice = self.hooks.as_mut().and_then(|hooks| hooks.reaped(now));
+        } else if self.hooks.iter().flat_map(HookRunner::keepers).any(|keeper| keeper == pid) {
+            let notice = self.hooks.as_mut().and_then(|hooks| hooks.reaped(pid, now));
             self.tell_all(notice);
             self.adopt_unless(status.is_success());
         } else if self.probe.as_ref().and_then(ProbeRunner::keeper) == Some(pid) {
@@ -145,7 +145,7 @@ impl UnixBackend {
 
     fn wake_keeper(&self, pid: i32) {
         self.run.keeper().filter(|keeper| keeper.pid() == pid).into_iter().for_each(Keeper::wake);
-        self.hooks.iter().filter(|hooks| hooks.keeper() == Some(pid)).for_each(HookRunner::wake);
+        self.hooks.iter().for_each(|hooks| hooks.wake(pid));
         self.probe.iter().filter(|probe| probe.keeper() == Some(pid)).for_each(ProbeRunner::wake);
     }
 

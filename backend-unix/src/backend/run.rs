@@ -33,7 +33,7 @@ impl Run {
         }
     }
 
-    pub fn source(&self) -> Source<'_> {
+    pub fn sources(&self) -> [Source<'_>; 3] {
         let due = match self {
             Run::Starting { stall, .. } => stall.due(),
             Run::Ended { rest: Rest::Kept { visibility: Visibility::Lost { retry_at, .. }, .. }, .. } => {
@@ -41,8 +41,8 @@ impl Run {
             }
             Run::Idle | Run::Alive { .. } | Run::Ended { .. } => None,
         };
-        let death = self.keeper().and_then(Keeper::due);
-        Source { due: due.into_iter().chain(death).min(), descriptor: self.keeper().and_then(Keeper::line) }
+        let [keeper, main] = self.keeper().map_or([Source::NONE; 2], Keeper::sources);
+        [Source { due, descriptor: None }, keeper, main]
     }
 
     /// For how long a start has been under way, told once if that is too long.
@@ -122,6 +122,7 @@ impl UnixBackend {
             Effect::Started { run, main, held } => {
                 let (now, restarts) = (self.now(), self.restarts);
                 self.last_beat = self.run.started().unwrap_or(now);
+                self.run.keeper_mut().into_iter().for_each(|keeper| keeper.watch(main));
                 self.probe.iter_mut().for_each(|probe| probe.begin(main, restarts, now));
                 self.queue.push_back(Incoming::Event(Event::Started { run, pid: main.unsigned_abs() }));
                 held.into_iter().for_each(|signal| self.forward(signal));
@@ -132,6 +133,7 @@ impl UnixBackend {
             }
             Effect::Continued { pid } => self.tell(UnixNotice::ProcessContinued { pid }),
             Effect::Exited { run, main, status, leftovers, conduct } => {
+                self.run.keeper_mut().into_iter().for_each(Keeper::main_ended);
                 self.watcher.iter_mut().for_each(|watcher| watcher.look_after());
                 self.main_ended(run, main, status);
                 if conduct == Conduct::Free && status.is_success() && leftovers == Leftovers::Some {

@@ -134,8 +134,17 @@ impl UnixBackend {
             let _ = keeper.order(Recipient::Children, Signal::KILL);
         }
         let now = self.now();
+        self.end_keeper_if(|keeper| keeper.is_killed_for_stall(now));
+    }
+
+    /// A keeper that is held cannot tell that the main process has ended.
+    pub(super) fn end_silent_keeper(&mut self, now: Instant) {
+        self.end_keeper_if(|keeper| keeper.is_killed_for_silence(now));
+    }
+
+    fn end_keeper_if(&mut self, is_killed: impl Fn(&mut Keeper) -> bool) {
         if let Some(keeper) = self.run.keeper_mut()
-            && keeper.is_killed_for_stall(now)
+            && is_killed(keeper)
         {
             let keeper = keeper.pid();
             self.trouble(Trouble::KeeperStuck { keeper });

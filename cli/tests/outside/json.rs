@@ -224,6 +224,22 @@ fn a_hook_that_is_far_too_slow_misses_what_repeats_and_that_is_told() {
     }
 }
 
+/// One after another, these would take twice the grace period.
+#[test]
+fn near_the_end_slow_hooks_run_side_by_side_and_all_of_them_arrive() {
+    let place = Place::new();
+    let hook = place.script("hook", "sleep 1; echo $SUPERVISOR_EVENT >> calls");
+    let hook = hook.to_str().unwrap();
+    let options = ["--no-heartbeat", "--on-event", hook, "--max-restarts", "4", "--backoff-factor", "0"];
+    let end = place.run(&[&options[..], &["--grace-period", "8"]].concat(), "exit 3");
+    end.assert_code(3);
+    assert!(!end.log.contains("not told at the end"), "{}", end.log);
+    let calls = place.read("calls");
+    for (event, times) in [("started", 5), ("exited", 5), ("done", 1)] {
+        assert_eq!(calls.lines().filter(|call| *call == event).count(), times, "{event}: {calls}");
+    }
+}
+
 #[test]
 fn hooks_that_are_cut_off_at_the_end_are_reported() {
     let place = Place::new();

@@ -446,6 +446,33 @@ fn a_keeper_that_is_stopped_goes_on() {
     assert!(!is_alive(keeper) && !is_alive(command));
 }
 
+/// A debugger that lets go of what it has traced when that dies.
+const LETS_GO: &str = "os.waitpid(PID, 0x40000000)";
+/// One that does not.
+const HOLDS_ON: &str = "import time\ntime.sleep(1000)";
+
+/// A debugger that stops a process by PTRACE_SEIZE and PTRACE_INTERRUPT, and does that `then`. None where ptrace(2) is
+/// denied.
+fn debugger(pid: i32, then: &str, place: &Place) -> Option<std::process::Child> {
+    let then = then.replace("PID", &pid.to_string());
+    let script = format!(
+        "import ctypes, os\nlibc = ctypes.CDLL(None)\nassert libc.ptrace(0x4206, {pid}, 0, 0) == 0\n\
+         assert libc.ptrace(0x4207, {pid}, 0, 0) == 0\nos.waitpid({pid}, 0x40000000)\nopen('held', 'w').write('held\\n')\n\
+         {then}"
+    );
+    let mut debugger = Command::new(python()).args(["-c", &script]).current_dir(place.path("")).spawn().unwrap();
+    let begun = std::time::Instant::now();
+    while !place.path("held").exists() {
+        if debugger.try_wait().unwrap().is_some_and(|status| !status.success()) {
+            skipped("ptrace(2) is denied");
+            return None;
+        }
+        assert!(begun.elapsed() < crate::support::PATIENCE);
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    Some(debugger)
+}
+
 /// A debugger that holds the keeper holds up neither a stop nor an exit.
 #[test]
 fn a_keeper_that_is_traced_is_replaced_by_the_supervisor() {
@@ -453,27 +480,50 @@ fn a_keeper_that_is_traced_is_replaced_by_the_supervisor() {
     let mut supervised = place.start(&["--no-heartbeat", "--grace-period", "0.3"], "echo > ready; exec sleep 1000");
     wait_for_file(&place.path("ready"));
     let (command, keeper) = (supervised.command_pid(), supervised.keeper());
-    // PTRACE_SEIZE and PTRACE_INTERRUPT: it stands still until the tracer ends, who waits for its death.
-    let script = format!(
-        "import ctypes, os\nlibc = ctypes.CDLL(None)\nassert libc.ptrace(0x4206, {keeper}, 0, 0) == 0\n\
-         assert libc.ptrace(0x4207, {keeper}, 0, 0) == 0\nos.waitpid({keeper}, 0x40000000)\nopen('held', 'w').write('held\\n')\n\
-         os.waitpid({keeper}, 0x40000000)"
-    );
-    let mut tracer = Command::new(python()).args(["-c", &script]).current_dir(place.path("")).spawn().unwrap();
-    let begun = std::time::Instant::now();
-    while !place.path("held").exists() {
-        if tracer.try_wait().unwrap().is_some_and(|status| !status.success()) {
-            return skipped("ptrace(2) is denied");
-        }
-        assert!(begun.elapsed() < crate::support::PATIENCE);
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
+    let Some(mut debugger) = debugger(keeper, LETS_GO, &place) else { return };
     supervised.signal("TERM");
     supervised.wait_for_line("does not take orders");
     let end = supervised.end();
-    tracer.wait().unwrap();
+    debugger.wait().unwrap();
     assert!(end.code.is_some(), "{}", end.log);
     assert!(!is_alive(keeper) && !is_alive(command));
+}
+
+/// Nor does it hide the end of the command.
+#[test]
+fn the_end_of_a_command_is_noticed_though_its_keeper_is_traced() {
+    let place = Place::new();
+    let options = ["--no-heartbeat", "--backoff-factor", "0"];
+    let mut supervised = place.start(&options, "sleep 1000 & echo > ready; exec sleep 1000");
+    wait_for_file(&place.path("ready"));
+    let (command, keeper) = (supervised.command_pid(), supervised.keeper());
+    let Some(mut debugger) = debugger(keeper, LETS_GO, &place) else { return };
+    signal(command, "KILL");
+    supervised.wait_for_line("does not take orders");
+    supervised.wait_for_line("run 2");
+    debugger.wait().unwrap();
+    assert!(!is_alive(keeper) && !is_alive(command));
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+}
+
+/// A debugger of the command that has not let go of it does not discredit the keeper.
+#[test]
+fn a_keeper_waits_for_the_debugger_of_a_command_that_has_ended() {
+    let place = Place::new();
+    let mut supervised = place.start(&["--no-heartbeat", "--restart", "never"], "echo > ready; exec sleep 1000");
+    wait_for_file(&place.path("ready"));
+    let command = supervised.command_pid();
+    let Some(mut debugger) = debugger(command, HOLDS_ON, &place) else { return };
+    signal(command, "KILL");
+    // Longer than a keeper may be silent.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert!(is_alive(supervised.pid()) && crate::support::state(command) == Some('Z'));
+    debugger.kill().unwrap();
+    debugger.wait().unwrap();
+    let end = supervised.end();
+    end.assert_code(128 + 9);
+    assert!(!end.log.contains("does not take orders"), "{}", end.log);
 }
 
 /// What ps(1) shows, and what pkill(1) and pidof(8) therefore hit.
