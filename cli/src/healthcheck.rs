@@ -66,11 +66,11 @@ fn words(state: State) -> &'static str {
         State::Hung => "is hung",
         State::Restarting => "is to be started again",
         State::Stopping => "is stopping",
-        State::Clearing => "is over, and its leftovers are ended",
-        State::BackingOff => "is over; the next start is awaited",
+        State::Clearing => "is over, and the supervisor ends its leftovers,",
+        State::BackingOff => "is over, and the supervisor waits for the next start",
         State::Finished => "is finished",
         State::Stopped => "is stopped",
-        State::GaveUp => "is the last one",
+        State::GaveUp => "is over, and the supervisor has given up,",
     }
 }
 
@@ -148,11 +148,11 @@ mod tests {
             (State::Hung, "hung"),
             (State::Restarting, "to be started again"),
             (State::Stopping, "stopping"),
-            (State::Clearing, "over, and its leftovers are ended"),
-            (State::BackingOff, "over; the next start is awaited"),
+            (State::Clearing, "over, and the supervisor ends its leftovers,"),
+            (State::BackingOff, "over, and the supervisor waits for the next start"),
             (State::Finished, "finished"),
             (State::Stopped, "stopped"),
-            (State::GaveUp, "the last one"),
+            (State::GaveUp, "over, and the supervisor has given up,"),
         ];
         for (state, words) in told {
             let line = checked(&status(state).json()).unwrap_or_else(|line| line);
