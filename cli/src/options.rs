@@ -289,6 +289,7 @@ pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("SUPERVISOR_BU
 fn hints_on(arguments: &[OsString], options: &Options, environment: &[(OsString, OsString)]) -> Vec<Hint> {
     let names = environment.iter().map(|(name, _)| name.as_os_str());
     let mut hints: Vec<_> = hints::misspelt_variables(names, &variables()).collect();
+    hints.extend(hints::gentle_stop_signal(options.stop_signal));
     let before = arguments.len().saturating_sub(options.command.len());
     if before.checked_sub(1).is_some_and(|last| arguments[last] != "--") {
         let behind = options.command.get(1..).unwrap_or_default();

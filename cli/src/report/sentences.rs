@@ -162,7 +162,7 @@ impl Sentences {
         let (program, why) = (Escaped(&self.program), Failure(failure));
         match failure.kind {
             StartFailureKind::NotFound => {
-                format!("\"{program}\": {why}; {}", start::remedy(&self.program, &self.arguments))
+                format!("\"{program}\": {why}; {}", Escaped(&start::remedy(&self.program, &self.arguments)))
             }
             StartFailureKind::NotExecutable | StartFailureKind::Passing => format!("{program}: {why}"),
         }

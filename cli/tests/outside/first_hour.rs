@@ -307,6 +307,20 @@ fn variables_of_other_programs_are_left_alone() {
 }
 
 #[test]
+fn what_most_probably_was_not_meant_is_told_of_once() {
+    let table: [(&[(&str, &str)], &[&str], &str); 2] = [
+        (&[], &["--stop-signal", "WINCH", "true"], "--stop-signal SIGWINCH ends only a command that handles it"),
+        (&[("SUPERVISOR_HEARTBEAT", "/x")], &["true"], "did you mean SUPERVISOR_HEARTBEAT_FILE?"),
+    ];
+    for (variables, words, hint) in table {
+        let end = run_with(variables, words);
+        end.assert_code(0);
+        end.assert_tells(&["WARN", hint, "started"]);
+        assert_eq!(end.count("WARN"), 1, "{}", end.log);
+    }
+}
+
+#[test]
 fn an_option_behind_the_command_is_told_of() {
     let end = run_with(&[], &["echo", "--timeout", "5"]);
     end.assert_code(0);
@@ -355,7 +369,8 @@ fn signals_that_end_nothing_are_refused() {
 
 #[test]
 fn a_command_that_is_not_found_comes_with_the_likeliest_remedy() {
-    let table: [(&[&str], &str); 7] = [
+    let table: [(&[&str], &str); 8] = [
+        (&["status"], "no daemon to talk to"),
         (&["sleep 10"], "leave out the quotes"),
         (&["FOO=1", "server"], "env FOO=1 server"),
         (&["FOO=1 server"], "env FOO=1 server"),
