@@ -308,12 +308,12 @@ fn variables_of_other_programs_are_left_alone() {
 
 #[test]
 fn what_most_probably_was_not_meant_is_told_of_once() {
-    let table: [(&[(&str, &str)], &[&str], &str); 2] = [
-        (&[], &["--stop-signal", "WINCH", "true"], "--stop-signal SIGWINCH ends only a command that handles it"),
-        (&[("SUPERVISOR_HEARTBEAT", "/x")], &["true"], "did you mean SUPERVISOR_HEARTBEAT_FILE?"),
-    ];
-    for (variables, words, hint) in table {
-        let end = run_with(variables, words);
+    let stop = run_with(&[], &["--stop-signal", "WINCH", "true"]);
+    let variable = run_with(&[("SUPERVISOR_HEARTBEAT", "/x")], &["true"]);
+    for (end, hint) in [
+        (stop, "--stop-signal SIGWINCH ends only a command that handles it"),
+        (variable, "did you mean SUPERVISOR_HEARTBEAT_FILE?"),
+    ] {
         end.assert_code(0);
         end.assert_tells(&["WARN", hint, "started"]);
         assert_eq!(end.count("WARN"), 1, "{}", end.log);
