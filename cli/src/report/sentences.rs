@@ -233,7 +233,7 @@ impl Sentences {
             Ending::Killed if is_of(Signal::KILL, status) => {
                 (Level::Info, format!("{words}, which the supervisor sent"))
             }
-            Ending::Killed => (Level::Info, format!("{words}, after the supervisor had sent SIGKILL")),
+            Ending::Killed => (Level::Info, format!("{words}, before SIGKILL reached it")),
         }
     }
 

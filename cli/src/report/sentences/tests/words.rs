@@ -358,11 +358,7 @@ fn decisions_of_a_run() {
             Level::Info,
             "run 1: pid 7 was killed by SIGKILL, which the supervisor sent",
         ),
-        (
-            exited(failed, Ending::Killed),
-            Level::Info,
-            "run 1: pid 7 exited with code 1, after the supervisor had sent SIGKILL",
-        ),
+        (exited(failed, Ending::Killed), Level::Info, "run 1: pid 7 exited with code 1, before SIGKILL reached it"),
         (
             Notice::Killing { run, cause: KillCause::GracePeriodOver },
             Level::Warn,
