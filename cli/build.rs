@@ -10,7 +10,20 @@ fn main() {
     println!("cargo::rustc-env=SUPERVISOR_BUILD= ({commit}{target})");
 }
 
-/// Where this is a work tree of its own, and git is there.
+/// What the program is made of, seen from here.
+const SOURCES: [&str; 9] = [
+    "Cargo.toml",
+    "build.rs",
+    "src",
+    "../core/Cargo.toml",
+    "../core/src",
+    "../backend-unix/Cargo.toml",
+    "../backend-unix/src",
+    "../Cargo.toml",
+    "../Cargo.lock",
+];
+
+/// Where this is a work tree of its own, and git is there; `-dirty` where the sources are not those of the commit.
 fn commit() -> Option<String> {
     if git(&["rev-parse", "--show-prefix"])? != "cli/" {
         return None;
@@ -20,7 +33,10 @@ fn commit() -> Option<String> {
     if Path::new(&log).exists() {
         println!("cargo::rerun-if-changed={log}");
     }
-    git(&["rev-parse", "--short", "HEAD"])
+    SOURCES.iter().for_each(|source| println!("cargo::rerun-if-changed={source}"));
+    let is_clean = git(&[&["diff", "--quiet", "HEAD", "--"], &SOURCES[..]].concat()).is_some();
+    let dirty = if is_clean { "" } else { "-dirty" };
+    git(&["rev-parse", "--short", "HEAD"]).map(|commit| commit + dirty)
 }
 
 fn git(arguments: &[&str]) -> Option<String> {

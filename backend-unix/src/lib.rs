@@ -42,5 +42,5 @@ pub use notice::{
 pub use own_file::OwnFile;
 pub use signals::{Hangup, Signal, Signals, is_stop_pending};
 pub use stall::Stall;
-pub use tree::process::ProcessId;
+pub use tree::process::{ProcessId, Vitality};
 pub use worker::{Worker, within, within_at};

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use supervisor_backend_unix::{ProcessId, within};
+use supervisor_backend_unix::{ProcessId, Vitality, within};
 
 /// A status file is smaller than this.
 const MOST_BYTES: u64 = 1 << 20;
@@ -32,19 +32,27 @@ pub fn check(file: &Path) -> Result<String, String> {
     let shown = file.display().to_string();
     let shown = Escaped(&shown);
     let text = read(file).map_err(|error| format!("unhealthy: cannot read {shown}: {error}"))?;
-    judge(&shown, &text, |supervisor| supervisor.is_alive())
+    judge(&shown, &text, |supervisor| supervisor.vitality())
 }
 
 /// The same for what such a file holds.
-pub fn judge(shown: &Escaped, text: &str, is_alive: impl FnOnce(ProcessId) -> bool) -> Result<String, String> {
+pub fn judge(shown: &Escaped, text: &str, vitality: impl FnOnce(ProcessId) -> Vitality) -> Result<String, String> {
     // serde quotes the text in what it says.
     let told: Told = serde_json::from_str(text).map_err(|error| {
         format!("unhealthy: {shown} is no status file of supervisor: {}", Escaped(&error.to_string()))
     })?;
     let Told { name, supervisor, supervisor_start_time: start_time, state, since, run, pid } = told;
     let (name, since) = (Escaped(&name), Escaped(&since));
-    if !is_alive(ProcessId { pid: supervisor, start_time }) {
-        return Err(format!("unhealthy: {name}: its supervisor, pid {supervisor}, does not run any more"));
+    match vitality(ProcessId { pid: supervisor, start_time }) {
+        Vitality::Going => {}
+        Vitality::Gone => {
+            return Err(format!("unhealthy: {name}: its supervisor, pid {supervisor}, does not run any more"));
+        }
+        // It notices neither a hang nor an end meanwhile.
+        Vitality::Stopped => {
+            let words = format!("a signal has stopped its supervisor, pid {supervisor}");
+            return Err(format!("unhealthy: {name}: {words}; kill -CONT {supervisor} lets it go on"));
+        }
     }
     match (state, pid) {
         // One that was asked to leave may have much to finish, and is well meanwhile.
@@ -66,11 +74,11 @@ fn words(state: State) -> &'static str {
         State::Hung => "is hung",
         State::Restarting => "is to be started again",
         State::Stopping => "is stopping",
-        State::Clearing => "is over, and its leftovers are ended",
-        State::BackingOff => "is over; the next start is awaited",
+        State::Clearing => "is over, and the supervisor ends its leftovers,",
+        State::BackingOff => "is over, and the supervisor waits for the next start",
         State::Finished => "is finished",
         State::Stopped => "is stopped",
-        State::GaveUp => "is the last one",
+        State::GaveUp => "is over, and the supervisor has given up,",
     }
 }
 
@@ -148,11 +156,11 @@ mod tests {
             (State::Hung, "hung"),
             (State::Restarting, "to be started again"),
             (State::Stopping, "stopping"),
-            (State::Clearing, "over, and its leftovers are ended"),
-            (State::BackingOff, "over; the next start is awaited"),
+            (State::Clearing, "over, and the supervisor ends its leftovers,"),
+            (State::BackingOff, "over, and the supervisor waits for the next start"),
             (State::Finished, "finished"),
             (State::Stopped, "stopped"),
-            (State::GaveUp, "the last one"),
+            (State::GaveUp, "over, and the supervisor has given up,"),
         ];
         for (state, words) in told {
             let line = checked(&status(state).json()).unwrap_or_else(|line| line);
@@ -165,5 +173,15 @@ mod tests {
         let own = ProcessId::own().unwrap().start_time;
         let text = status(State::Running).json().replace(&format!("{own}"), &format!("{}", own + 1));
         assert!(checked(&text).unwrap_err().contains("does not run any more"));
+    }
+
+    #[test]
+    fn a_supervisor_that_is_stopped_notices_nothing() {
+        let text = status(State::Running).json();
+        let line = judge(&Escaped("x"), &text, |_| Vitality::Stopped).unwrap_err();
+        let own = std::process::id();
+        let words =
+            format!("unhealthy: web: a signal has stopped its supervisor, pid {own}; kill -CONT {own} lets it go on");
+        assert_eq!(line, words);
     }
 }

@@ -31,7 +31,9 @@ pub fn main() -> ExitCode {
     // First of all, so that a signal that comes while the supervisor starts is not lost on it.
     let signals = match Signals::take_over() {
         Ok(signals) => signals,
-        Err(error) => return refuse(&Refusal::cannot_work(format!("cannot take over signals: {error}"))),
+        Err(error) => {
+            return refuse(&Refusal::cannot_work(format!("the supervisor cannot take over signals: {error}")));
+        }
     };
     match options::read(std::env::args_os(), std::env::vars_os()) {
         Ok(Request::Show(text)) => show(&text, ExitCode::SUCCESS),
@@ -90,8 +92,8 @@ fn supervise(settings: Settings, signals: Signals) -> Result<ExitCode, Refusal> 
     reporter.begin(&settings);
     let Settings { policy, backend, .. } = settings;
     let grace_period = policy.grace_period;
-    let mut backend =
-        UnixBackend::new(backend, signals).map_err(|error| Refusal::cannot_work(format!("cannot work: {error}")))?;
+    let mut backend = UnixBackend::new(backend, signals)
+        .map_err(|error| Refusal::cannot_work(format!("the supervisor cannot work: {error}")))?;
     let outcome = supervisor_core::run(policy, &mut backend, &mut reporter);
     let mut last_words = LastWords::begin();
     reporter.flush(&mut last_words);

@@ -8,6 +8,7 @@ mod logging;
 pub(crate) mod programs;
 mod settings;
 pub(crate) mod values;
+pub(crate) mod wrong;
 
 pub use files::{FileForm, StateFileSettings, same_file};
 pub use hints::Hint;
@@ -274,16 +275,21 @@ fn request(arguments: &[OsString], environment: Vec<(OsString, OsString)>) -> Re
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             Ok(Request::Show(error.to_string()))
         }
-        Err(error) => Err(usage(one_line(&error) + &origin(&error, arguments))),
+        Err(error) => {
+            Err(usage(wrong::one_line(&error, &Options::command(), NOTHING_GIVEN) + &origin(&error, arguments)))
+        }
     }
 }
 
+const NOTHING_GIVEN: &str = "no command given: supervisor [OPTIONS] <COMMAND> [ARGS]...";
+
 /// With the commit and the machine that it is built for, where they are known.
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("SUPERVISOR_BUILD"));
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("SUPERVISOR_BUILD"));
 
 fn hints_on(arguments: &[OsString], options: &Options, environment: &[(OsString, OsString)]) -> Vec<Hint> {
     let names = environment.iter().map(|(name, _)| name.as_os_str());
     let mut hints: Vec<_> = hints::misspelt_variables(names, &variables()).collect();
+    hints.extend(hints::gentle_stop_signal(options.stop_signal));
     let before = arguments.len().saturating_sub(options.command.len());
     if before.checked_sub(1).is_some_and(|last| arguments[last] != "--") {
         let behind = options.command.get(1..).unwrap_or_default();
@@ -334,35 +340,6 @@ fn long_names() -> Vec<String> {
 
 fn usage(message: String) -> Refusal {
     Refusal { exit_code: exit_code::USAGE, message: format!("{message} (see supervisor --help)") }
-}
-
-/// The words of a clap error in one line, without its usage block.
-fn one_line(error: &clap::Error) -> String {
-    if error.kind() == ErrorKind::MissingRequiredArgument {
-        return "no command given: supervisor [OPTIONS] <COMMAND> [ARGS]...".to_owned();
-    }
-    if let (ErrorKind::InvalidValue, Some(ContextValue::String(option))) =
-        (error.kind(), error.get(ContextKind::InvalidArg))
-        && error.get(ContextKind::InvalidValue).is_none_or(|value| value.to_string().is_empty())
-    {
-        return format!("a value is missing for '{option}'");
-    }
-    if let (ErrorKind::UnknownArgument, Some(ContextValue::String(argument))) =
-        (error.kind(), error.get(ContextKind::InvalidArg))
-    {
-        return unknown(argument);
-    }
-    let text = error.to_string();
-    let words = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
-    let words: Vec<_> = words.filter(|line| !line.is_empty() && !line.starts_with("For more information")).collect();
-    words.join("; ").trim_start_matches("error: ").to_owned()
-}
-
-fn unknown(argument: &str) -> String {
-    let names: Vec<_> = long_names().into_iter().chain(["help", "version"].map(str::to_owned)).collect();
-    let name = argument.strip_prefix("--").unwrap_or_default().split('=').next().unwrap_or_default();
-    let hint = hints::did_you_mean_option(name, names.iter().map(String::as_str));
-    format!("there is no option {argument}{hint}")
 }
 
 #[cfg(test)]

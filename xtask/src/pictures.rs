@@ -100,8 +100,9 @@ fn hang() -> String {
     const LEFT: f64 = 12.0;
     let story = story();
     let place = |seconds: f64| LEFT + seconds / END * (WIDTH - 2.0 * LEFT);
-    let mut drawing =
-        Drawing::new("A command hangs: after 20 s without a heartbeat it is asked to leave, and starts again");
+    let mut drawing = Drawing::new(
+        "A command hangs: after 20 s without a heartbeat the supervisor asks it to leave, and starts it again",
+    );
     drawing.heading(LEFT, 24.0, "A command hangs, and is healed");
     let mut bar = |from: f64, to: f64, ink| drawing.bar(place(from), TOP, place(to) - place(from), HEIGHT, ink);
     bar(story.starts[0], story.last_beat, Ink::Good);

@@ -209,7 +209,7 @@ fn stopped_hang(stage: &mut Stage) -> io::Result<()> {
     let end = shell(stage, &options, "trap 'echo got TERM >&2; exit 0' TERM; kill -STOP $$; sleep 1000")?;
     stage.check_end(&end, 124);
     stage.check("the log names the stop", end.timeline.count(Moment::Stopped) == 1);
-    stage.check("and so does the report of the hang", end.timeline.tells("stopped by SIGSTOP; asked to leave"));
+    stage.check("and so does the report of the hang", end.timeline.tells("stopped by SIGSTOP; the supervisor asks"));
     stage.check("it saw SIGTERM", end.timeline.tells("got TERM") && end.timeline.count(Moment::Cont) >= 1);
     Ok(())
 }

@@ -27,14 +27,29 @@ impl ProcessId {
         ProcessId::of(std::process::id().cast_signed())
     }
 
-    /// Whether this very process is there. One that only waits to be reaped is not.
-    pub fn is_alive(&self) -> bool {
+    /// How this very process is. One that only waits to be reaped is gone.
+    pub fn vitality(&self) -> Vitality {
+        let is_there = || Pid::from_raw(self.pid.max(0)).is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH));
         match Process::read(self.pid) {
-            Some(process) => process.id == *self && process.is_alive(),
+            Some(process) if process.id != *self || !process.is_alive() => Vitality::Gone,
+            Some(process) if process.is_stopped() => Vitality::Stopped,
+            Some(_) => Vitality::Going,
             // It may be one that `/proc` does not show.
-            None => Pid::from_raw(self.pid.max(0)).is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH)),
+            None if is_there() => Vitality::Going,
+            None => Vitality::Gone,
         }
     }
+}
+
+/// Whether a process can do anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vitality {
+    /// It has ended.
+    Gone,
+    /// A signal such as SIGSTOP has stopped it, until it gets SIGCONT.
+    Stopped,
+    /// All else.
+    Going,
 }
 
 /// A process as seen at one moment: proc_pid_stat(5).
@@ -177,17 +192,23 @@ mod tests {
     fn a_process_is_known_until_it_is_gone_or_waits_to_be_reaped() {
         let own = ProcessId::own().unwrap();
         assert_eq!(own.pid, std::process::id().cast_signed());
-        assert!(own.is_alive() && !ProcessId { start_time: own.start_time + 1, ..own }.is_alive());
+        let another = ProcessId { start_time: own.start_time + 1, ..own };
+        assert_eq!((own.vitality(), another.vitality()), (Vitality::Going, Vitality::Gone));
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
         let id = ProcessId::of(child.id().cast_signed()).unwrap();
-        assert!(id.is_alive() && id.start_time >= own.start_time);
-        Signal::KILL.send(id.pid).unwrap();
-        while id.is_alive() {
-            std::thread::yield_now();
+        assert!(id.vitality() == Vitality::Going && id.start_time >= own.start_time);
+        for (signal, becomes) in
+            [(Signal::STOP, Vitality::Stopped), (Signal::CONT, Vitality::Going), (Signal::KILL, Vitality::Gone)]
+        {
+            signal.send(id.pid).unwrap();
+            while id.vitality() != becomes {
+                std::thread::yield_now();
+            }
         }
         child.wait().unwrap();
         for pid in [id.pid, i32::MAX, 0, -1] {
-            assert!(ProcessId::of(pid).is_none() && !ProcessId { pid, start_time: 0 }.is_alive(), "{pid}");
+            let unseen = ProcessId { pid, start_time: 0 };
+            assert!(ProcessId::of(pid).is_none() && unseen.vitality() == Vitality::Gone, "{pid}");
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use strsim::damerau_levenshtein;
+use supervisor_backend_unix::Signal;
 
 /// What is worth a warning, though nothing is wrong for sure.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,7 +49,8 @@ fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a s
     distances.filter(|(distance, _)| *distance <= most).min().map(|(_, known)| known)
 }
 
-/// Variables that are nearly ones of ours: of four letters one may be wrong, two at most.
+/// Variables that are nearly ones of ours: of four letters one may be wrong, two at most, or the last words are
+/// missing.
 pub fn misspelt_variables<'a>(
     environment: impl Iterator<Item = &'a OsStr>,
     ours: &BTreeSet<OsString>,
@@ -60,10 +62,32 @@ pub fn misspelt_variables<'a>(
         let distances =
             ours.iter().filter_map(|ours| ours.to_str()).map(|ours| (damerau_levenshtein(name, ours), ours));
         let most = ((name.len() - PREFIX.len()) / 4).clamp(1, 2);
-        let (_, meant) = distances.filter(|(distance, _)| *distance <= most).min()?;
+        let nearest = distances.filter(|(distance, _)| *distance <= most).min().map(|(_, ours)| ours.to_owned());
+        let meant = nearest.or_else(|| longer_variables(name, PREFIX, ours))?;
         let words = format!("the variable {name} means nothing to supervisor; did you mean {meant}?");
         Some(Hint { about: "environment", words })
     })
+}
+
+/// `SUPERVISOR_HEARTBEAT` is the beginning of `SUPERVISOR_HEARTBEAT_FILE`. One short word, as in `SUPERVISOR_LOG`, may
+/// well be a variable of another program.
+fn longer_variables(name: &str, prefix: &str, ours: &BTreeSet<OsString>) -> Option<String> {
+    let is_longer = |ours: &&str| ours.strip_prefix(name).is_some_and(|rest| rest.starts_with('_'));
+    let longer: Vec<_> = ours.iter().filter_map(|ours| ours.to_str()).filter(is_longer).collect();
+    (name.len() - prefix.len() >= LONG_WORD && !longer.is_empty()).then(|| longer.join(" or "))
+}
+
+/// Signals that the kernel drops where a program does not handle them: signal(7).
+const DROPPED: [&str; 3] = ["CHLD", "URG", "WINCH"];
+
+/// Says that a stop signal ends few commands.
+pub fn gentle_stop_signal(signal: Signal) -> Option<Hint> {
+    let is_dropped = DROPPED.iter().any(|name| Signal::from_name(name) == Some(signal));
+    let words = format!(
+        "--stop-signal {signal} ends only a command that handles it; another one does not notice it, and the \
+         supervisor kills it after --grace-period"
+    );
+    is_dropped.then_some(Hint { about: "options", words })
 }
 
 /// Says that an option went to the command, where it stands behind it without a `--` in between.
@@ -100,17 +124,45 @@ mod tests {
 
     #[test]
     fn variables_of_others_are_left_alone() {
-        let ours = ["SUPERVISOR_TIMEOUT", "SUPERVISOR_NAME", "SUPERVISOR_ON_EVENT"].map(OsString::from).into();
+        let ours = [
+            "SUPERVISOR_TIMEOUT",
+            "SUPERVISOR_NAME",
+            "SUPERVISOR_ON_EVENT",
+            "SUPERVISOR_HEARTBEAT_FILE",
+            "SUPERVISOR_LOG_FORMAT",
+            "SUPERVISOR_BACKOFF_FACTOR",
+            "SUPERVISOR_BACKOFF_JITTER",
+        ];
+        let ours = ours.map(OsString::from).into();
         let found =
             |name: &str| misspelt_variables([OsStr::new(name)].into_iter(), &ours).next().map(|hint| hint.words);
-        for (name, meant) in
-            [("SUPERVISOR_TIMEOT", "SUPERVISOR_TIMEOUT"), ("SUPERVISOR_ONEVENT", "SUPERVISOR_ON_EVENT")]
-        {
+        for (name, meant) in [
+            ("SUPERVISOR_TIMEOT", "mean SUPERVISOR_TIMEOUT?"),
+            ("SUPERVISOR_ONEVENT", "mean SUPERVISOR_ON_EVENT?"),
+            ("SUPERVISOR_HEARTBEAT", "mean SUPERVISOR_HEARTBEAT_FILE?"),
+            ("SUPERVISOR_BACKOFF", "mean SUPERVISOR_BACKOFF_FACTOR or SUPERVISOR_BACKOFF_JITTER?"),
+        ] {
             assert!(found(name).is_some_and(|words| words.contains(meant)), "{name}");
         }
-        for name in OF_SUPERVISORD.into_iter().chain(["SUPERVISOR_TIMEOUT", "SUPERVISOR_NODE", "SUPERVISOR_", "PATH"]) {
+        for name in OF_SUPERVISORD.into_iter().chain([
+            "SUPERVISOR_TIMEOUT",
+            "SUPERVISOR_NODE",
+            "SUPERVISOR_LOG",
+            "SUPERVISOR_HEART",
+            "SUPERVISOR_",
+            "PATH",
+        ]) {
             assert_eq!(found(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_stop_signal_that_most_programs_do_not_notice_is_told_of() {
+        let told = |name: &str| gentle_stop_signal(Signal::from_name(name).unwrap()).map(|hint| hint.words);
+        for name in DROPPED {
+            assert!(told(name).is_some_and(|words| words.starts_with(&format!("--stop-signal SIG{name} ends only"))));
+        }
+        assert_eq!((told("TERM"), told("INT"), told("KILL")), (None, None, None));
     }
 
     #[test]

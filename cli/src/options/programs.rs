@@ -45,13 +45,19 @@ fn look_for(option: &str, command: Command) -> Result<Command, Refusal> {
     let found = within(patience::LONG, move || Ok(find(&wanted)));
     let remedy = match found.unwrap_or_else(|error| Err(FindError::Other(error))) {
         Ok(_) => return Ok(command),
-        Err(error) => remedy(&error),
+        Err(error) => remedy(&error, &command),
     };
     Err(Refusal::cannot_work(format!("{option} {}: {remedy}", command.program.display())))
 }
 
-fn remedy(error: &FindError) -> String {
+fn remedy(error: &FindError, command: &Command) -> String {
     match error {
+        // A hook has no arguments, and would take none of env.
+        FindError::NotFound if is_assignment(&command.program.to_string_lossy()) && !command.arguments.is_empty() => {
+            let words = std::iter::once(&command.program).chain(&command.arguments);
+            let line: Vec<_> = words.map(|word| quoted(&word.to_string_lossy())).collect();
+            format!("to set a variable for the probe, put env before it: env {}", line.join(" "))
+        }
         FindError::NotFound => {
             "there is no such program; give the path of one, or a name to be found in PATH".to_owned()
         }
@@ -63,6 +69,25 @@ fn remedy(error: &FindError) -> String {
             "its file system does not answer; give a program on another".to_owned()
         }
         FindError::Other(error) => error.to_string(),
+    }
+}
+
+/// `FOO=1`, as a shell takes it in front of a command.
+pub fn is_assignment(word: &str) -> bool {
+    let is_name = |name: &str| {
+        name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+            && name.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')
+    };
+    word.split_once('=').is_some_and(|(name, _)| is_name(name))
+}
+
+/// One word for a shell, with quotes if it needs them.
+pub fn quoted(word: &str) -> String {
+    const PLAIN: &str = "%+,-./:=@_";
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || PLAIN.contains(character);
+    match shlex::try_quote(word) {
+        Ok(quoted) if word.is_empty() || !word.chars().all(is_plain) => quoted.into_owned(),
+        Ok(_) | Err(_) => word.to_owned(),
     }
 }
 
@@ -130,8 +155,16 @@ mod tests {
                 refusal.message
             );
         }
+        let refusal = probe("FOO=1 true".into(), &environment()).unwrap_err();
+        assert!(
+            refusal.message.ends_with("to set a variable for the probe, put env before it: env FOO=1 true"),
+            "{}",
+            refusal.message
+        );
         let timeout = FindError::Other(io::ErrorKind::TimedOut.into());
-        assert!(remedy(&timeout).contains("does not answer"));
-        assert!(!remedy(&FindError::Other(io::ErrorKind::Other.into())).contains("does not answer"));
+        let command = hook("sh".into(), &environment()).unwrap();
+        assert!(remedy(&timeout, &command).contains("does not answer"));
+        let other = FindError::Other(io::ErrorKind::Other.into());
+        assert!(!remedy(&other, &command).contains("does not answer"));
     }
 }

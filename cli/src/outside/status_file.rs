@@ -4,11 +4,15 @@ use super::assert_line;
 use crate::healthcheck::judge;
 use crate::report::display::Escaped;
 use serde_json::Value;
+use supervisor_backend_unix::Vitality;
 
 /// A status file. A supervisor counts as alive if its pid is odd.
 pub fn status_file(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    match judge(&Escaped("status"), text, |supervisor| supervisor.pid % 2 != 0) {
+    match judge(&Escaped("status"), text, |supervisor| match supervisor.pid % 2 {
+        0 => Vitality::Gone,
+        _ => Vitality::Going,
+    }) {
         Ok(line) => {
             assert!(line.starts_with("healthy: "), "{line}");
             assert_line(&line);

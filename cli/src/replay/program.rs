@@ -6,7 +6,10 @@ use super::moment::Moment;
 use super::story::{Decision, Kind};
 use super::words::{clock, day};
 use super::{Log, page};
+use crate::exit_code;
+use crate::options::{VERSION, wrong};
 use crate::report::display::Escaped;
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -16,7 +19,7 @@ use std::process::ExitCode;
 
 /// Tell what a supervisor did, and why, from its log
 #[derive(Parser)]
-#[command(name = "supervisor-replay", version, max_term_width = 100, after_help = after_help())]
+#[command(name = "supervisor-replay", version = VERSION, args_override_self = true, max_term_width = 100, after_help = after_help())]
 struct Options {
     /// A log that `supervisor --log-format json` wrote, or - for standard input. With -v the log also holds
     /// the facts behind each decision: they are played again, and the decisions are checked
@@ -58,12 +61,25 @@ pub fn parser() -> clap::Command {
 
 /// The program: `supervisor-replay [OPTIONS] <LOG>`.
 pub fn main() -> ExitCode {
-    // clap itself ends wrong usage with exit code 2.
-    let options = Options::parse_from(std::env::args_os());
-    tell(&options).unwrap_or_else(|message| {
-        let _ = writeln!(std::io::stderr(), "supervisor-replay: {message}");
-        ExitCode::FAILURE
-    })
+    let (message, code) = match Options::try_parse() {
+        Ok(options) => match tell(&options) {
+            Ok(code) => return code,
+            Err(message) => (message, ExitCode::FAILURE),
+        },
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            // A reader that has closed standard output does not want to read it.
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => (wrong_usage(&error), ExitCode::from(exit_code::USAGE)),
+    };
+    let _ = writeln!(std::io::stderr(), "supervisor-replay: {message}");
+    code
+}
+
+fn wrong_usage(error: &clap::Error) -> String {
+    let words = wrong::one_line(error, &parser(), "no log given: supervisor-replay [OPTIONS] <LOG>");
+    format!("{} (see supervisor-replay --help)", Escaped(&words))
 }
 
 fn tell(options: &Options) -> Result<ExitCode, String> {

@@ -128,7 +128,7 @@ impl Story {
     }
 
     fn start_failed(&mut self, run: u64, how: &str) -> String {
-        self.last_end = format!("run {run} could not be started: {how}");
+        self.last_end = format!("the supervisor could not start run {run}: {how}");
         self.why.clone_from(&self.last_end);
         self.last_end.clone()
     }
@@ -150,7 +150,7 @@ impl Story {
         self.last_end = format!("run {run} hung");
         self.grace = seconds(grace_period).to_string();
         self.why.clone_from(&self.last_end);
-        format!("run {run} hung: {why}; it is to leave within {}", self.grace)
+        format!("run {run} hung: {why}; the supervisor gives it {} to leave", self.grace)
     }
 
     fn exited(&mut self, run: u64, how: &str, ending: Ending) -> String {
@@ -160,7 +160,7 @@ impl Story {
                 self.why.clone_from(&self.last_end);
                 format!("run {run} {how} by itself after {}", seconds(after))
             }
-            Ending::Asked => format!("run {run} {how}: it was asked to leave, because {}", self.why),
+            Ending::Asked => format!("run {run} {how}: the supervisor had asked it to leave, because {}", self.why),
             Ending::Killed => format!("run {run} {how}: the supervisor killed it, because {}", self.why),
         }
     }
@@ -180,18 +180,18 @@ impl Story {
         match grace_period {
             Some(grace) => {
                 self.grace = seconds(grace).to_string();
-                format!("run {run} is asked to leave within {}: {why}", self.grace)
+                format!("the supervisor asks run {run} to leave within {}: {why}", self.grace)
             }
-            None => format!("run {run} is over or leaving already, and {why}"),
+            None => format!("run {run} has ended or is leaving already, and {why}"),
         }
     }
 
     fn killing(&self, run: u64, cause: KillCause) -> String {
         match cause {
             KillCause::GracePeriodOver => {
-                format!("run {run} is killed: it did not leave within the grace period of {}", self.grace)
+                format!("the supervisor kills run {run}: it did not leave within the grace period of {}", self.grace)
             }
-            KillCause::Interrupt => format!("run {run} is killed: the supervisor was asked again to stop"),
+            KillCause::Interrupt => format!("the supervisor kills run {run}: a SIGINT during the stop asked for it"),
         }
     }
 
@@ -199,7 +199,7 @@ impl Story {
         let why = match outcome {
             Outcome::Finished => "the command has done its work".to_owned(),
             Outcome::Stopped => "the supervisor was asked to stop, and the command left".to_owned(),
-            Outcome::Killed => "the supervisor was asked to stop, and the command had to be killed".to_owned(),
+            Outcome::Killed => "the supervisor was asked to stop, and had to kill the command".to_owned(),
             Outcome::GaveUp { reason } => format!("{}; {}", self.last_end, no_restart(reason)),
         };
         format!("the supervisor ends with exit code {exit_code}: {why}")
@@ -229,7 +229,7 @@ fn delayed(run: u64, late: f64, extension: f64, cause: DelayCause) -> String {
 }
 
 fn hang_grace_over(run: u64) -> String {
-    format!("run {run} is asked to leave: it is still there after the hang signal and its grace period")
+    format!("the supervisor asks run {run} to leave: it is still there after the hang signal and its grace period")
 }
 
 fn surviving(run: u64, since: f64) -> String {

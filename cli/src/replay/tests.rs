@@ -25,7 +25,7 @@ fn a_log_is_played_again_and_explained() {
     let says = |part: &str| assert!(words.iter().any(|words| words.contains(part)), "{part}: {words:#?}");
     says("run 1 started as pid 13417: this is the first start");
     says("run 1 hung: it was silent for 0.4 s since 19:29:01.389; --timeout allows 0.4 s");
-    says("run 2 is killed: it did not leave within the grace period of 0.3 s");
+    says("the supervisor kills run 2: it did not leave within the grace period of 0.3 s");
     says("ignores SIGTERM");
     says("restart 2 of 3 comes in 0.2 s: run 2 hung");
     says("run 3 started as pid 14852: restart 2 of 3, after a wait of 0.2 s");

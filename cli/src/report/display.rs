@@ -76,11 +76,11 @@ pub struct Reason(pub GiveUp, pub Limit);
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0, self.1) {
-            (GiveUp::NeverRestarts, _) => f.write_str("--restart never"),
+            (GiveUp::NeverRestarts, _) => f.write_str("--restart never allows no restart"),
             (GiveUp::CannotStart, _) => f.write_str("trying again would not help"),
-            (GiveUp::RestartsUsedUp, Limit::Times(0)) => f.write_str("--max-restarts 0"),
-            (GiveUp::RestartsUsedUp, Limit::Times(limit)) => write!(f, "{limit} of {limit} restarts used up"),
-            (GiveUp::RestartsUsedUp, Limit::Unlimited) => f.write_str("restarts used up"),
+            (GiveUp::RestartsUsedUp, Limit::Times(0)) => f.write_str("--max-restarts 0 allows no restart"),
+            (GiveUp::RestartsUsedUp, Limit::Times(limit)) => write!(f, "{limit} of {limit} restarts are used up"),
+            (GiveUp::RestartsUsedUp, Limit::Unlimited) => f.write_str("restarts are used up"),
         }
     }
 }
@@ -252,11 +252,11 @@ mod tests {
             (Ended(End::Hung).to_string(), "hung"),
             (Ended(End::Exited(ExitStatus::Code(1))).to_string(), "exited with code 1"),
             (Ended(End::NotStarted(failure(StartFailureKind::Passing))).to_string(), "could not be started"),
-            (Reason(GiveUp::NeverRestarts, Limit::Unlimited).to_string(), "--restart never"),
+            (Reason(GiveUp::NeverRestarts, Limit::Unlimited).to_string(), "--restart never allows no restart"),
             (Reason(GiveUp::CannotStart, Limit::Unlimited).to_string(), "trying again would not help"),
-            (Reason(GiveUp::RestartsUsedUp, Limit::Times(0)).to_string(), "--max-restarts 0"),
-            (Reason(GiveUp::RestartsUsedUp, Limit::Times(5)).to_string(), "5 of 5 restarts used up"),
-            (Reason(GiveUp::RestartsUsedUp, Limit::Unlimited).to_string(), "restarts used up"),
+            (Reason(GiveUp::RestartsUsedUp, Limit::Times(0)).to_string(), "--max-restarts 0 allows no restart"),
+            (Reason(GiveUp::RestartsUsedUp, Limit::Times(5)).to_string(), "5 of 5 restarts are used up"),
+            (Reason(GiveUp::RestartsUsedUp, Limit::Unlimited).to_string(), "restarts are used up"),
             (Counted(1, "thread", "threads").to_string(), "1 thread"),
             (Counted(0, "thread", "threads").to_string(), "0 threads"),
         ];

@@ -5,7 +5,7 @@ mod policy;
 mod start;
 mod trouble;
 
-use super::display::{Ended, Escaped, Failure, Reason, Seconds, SignalNumber, Status};
+use super::display::{Counted, Ended, Escaped, Failure, Reason, Seconds, SignalNumber, Status};
 use super::run::{Condition, KnownRun};
 use super::{Content, Standing};
 use crate::exit_code;
@@ -78,22 +78,19 @@ impl Sentences {
                 (Level::Info, format!("{run}: started {program} as pid {pid}{}", self.first_heartbeat()))
             }
             Notice::StartFailed { run, failure } => {
-                (Level::Error, format!("{run}: cannot start {}", self.start_failure(failure)))
+                (Level::Error, format!("{run}: the supervisor cannot start {}", self.start_failure(failure)))
             }
             Notice::Heartbeat { run, pid, first: true, ago } => {
-                let ago = Seconds(ago);
-                (
-                    Level::Info,
-                    format!("{run}: heartbeat of pid {pid} seen for the first time; the latest one came {ago} ago"),
-                )
+                let words = format!("the supervisor saw a heartbeat of pid {pid} for the first time");
+                (Level::Info, format!("{run}: {words}; the latest one came {} ago", Seconds(ago)))
             }
             Notice::Heartbeat { run, first: false, ago, .. } => {
-                (Level::Debug, format!("{run}: last heartbeat {} ago", Seconds(ago)))
+                (Level::Debug, format!("{run}: the last heartbeat came {} ago", Seconds(ago)))
             }
             Notice::Delayed { run, pid, late, extension, cause } => {
                 let (late, more) = (Seconds(late), Seconds(extension));
                 let words = match cause {
-                    DelayCause::Supervisor => format!("supervisor itself could not run for {late}"),
+                    DelayCause::Supervisor => format!("the supervisor itself could not run for {late}"),
                     DelayCause::Look => format!("the look at the heartbeat file took {late}"),
                 };
                 (Level::Warn, format!("{run}: {words}; pid {pid} has {more} more to show a heartbeat"))
@@ -103,9 +100,8 @@ impl Sentences {
                 (Level::Warn, format!("{run}: hung{sign}; {next}"))
             }
             Notice::HangGraceOver { run, pid, grace_period } => {
-                let (signal, grace) = (self.hang_signal, Seconds(grace_period));
-                let words = format!("pid {pid} is still there after {signal}: asked to leave, SIGKILL in {grace}");
-                (Level::Warn, format!("{run}: {words}"))
+                let (signal, next) = (self.hang_signal, self.asks("it", grace_period));
+                (Level::Warn, format!("{run}: pid {pid} is still there after {signal}: {next}"))
             }
             Notice::Ready { run, pid } => (Level::Info, format!("{run}: pid {pid} is ready")),
             Notice::Leaving { run, pid } => (Level::Info, format!("{run}: pid {pid} begins to leave")),
@@ -119,36 +115,43 @@ impl Sentences {
                 (Level::Info, format!("{run}: pid {pid} has ended the streak of restarts"))
             }
             Notice::Stopping { run, grace_period } => {
-                (Level::Info, format!("{run}: stopping: asked to leave, SIGKILL in {}", Seconds(grace_period)))
+                (Level::Info, format!("{run}: stopping: {}", self.asks("the command", grace_period)))
             }
             Notice::StoppingInstead { run } => {
-                (Level::Info, format!("{run}: stopping: it is leaving already, and will not be started again"))
+                let words = "the command is leaving already, and the supervisor will not start it again";
+                (Level::Info, format!("{run}: stopping: {words}"))
             }
             Notice::Restarting { run, grace_period } => {
-                (Level::Info, format!("{run}: restarting: asked to leave, SIGKILL in {}", Seconds(grace_period)))
+                (Level::Info, format!("{run}: restarting: {}", self.asks("the command", grace_period)))
             }
             Notice::RestartingInstead { run } => {
-                (Level::Info, format!("{run}: restarting: it is over or leaving already, and is started again at once"))
+                let words = "the command has ended or is leaving already, and the supervisor starts it again at once";
+                (Level::Info, format!("{run}: restarting: {words}"))
             }
             Notice::Exited { run, pid, status, ending } => self.exited(run, pid, status, ending),
             Notice::Killing { run, cause: KillCause::GracePeriodOver } => {
-                let period = Seconds(self.policy.grace_period);
-                (Level::Warn, format!("{run}: still there after the grace period of {period}: killing"))
+                let words = "the command is still there after the grace period of";
+                (Level::Warn, format!("{run}: {words} {}: the supervisor kills it", Seconds(self.policy.grace_period)))
             }
             Notice::Killing { run, cause: KillCause::Interrupt } => {
-                (Level::Warn, format!("{run}: asked to stop at once: killing"))
+                let words = "a SIGINT during the stop asks to stop at once: the supervisor kills the command";
+                (Level::Warn, format!("{run}: {words}"))
             }
             Notice::Surviving { run, since } => {
                 let since = Seconds(since);
                 let words = "got SIGKILL, and has not ended yet: it waits in the kernel, perhaps for a disk";
-                (Level::Warn, format!("{run}: something of it {words}; the supervisor has waited {since} for its end"))
+                (
+                    Level::Warn,
+                    format!("{run}: something of the command {words}; the supervisor has waited {since} for its end"),
+                )
             }
             Notice::BackingOff { restart, limit, delay } => {
                 let limit = match limit {
                     Limit::Unlimited => String::new(),
                     Limit::Times(limit) => format!(" of {limit}"),
                 };
-                (Level::Info, format!("restart {restart}{limit} in {}", Seconds(delay)))
+                let delay = Seconds(delay);
+                (Level::Info, format!("the supervisor starts {program} again: restart {restart}{limit} in {delay}"))
             }
             Notice::Done(outcome) => self.last_words(outcome, known.pid),
         }
@@ -159,7 +162,7 @@ impl Sentences {
         let (program, why) = (Escaped(&self.program), Failure(failure));
         match failure.kind {
             StartFailureKind::NotFound => {
-                format!("\"{program}\": {why}; {}", start::remedy(&self.program, &self.arguments))
+                format!("\"{program}\": {why}; {}", Escaped(&start::remedy(&self.program, &self.arguments)))
             }
             StartFailureKind::NotExecutable | StartFailureKind::Passing => format!("{program}: {why}"),
         }
@@ -173,7 +176,7 @@ impl Sentences {
         };
         let place = self.heartbeat_file.as_ref().map(|file| format!(" in {file}")).unwrap_or_default();
         let probe = if self.has_probe { ", or success of the probe," } else { "" };
-        format!("; first heartbeat{probe} due within {due}{place}")
+        format!("; the first heartbeat{probe} is due within {due}{place}")
     }
 
     /// What shows that it hangs, and what else is worth knowing.
@@ -185,7 +188,7 @@ impl Sentences {
         match evidence {
             Evidence::Silence { silence } => {
                 let usual = known.usual_interval().map(|usual| self.usually(usual)).unwrap_or_default();
-                format!(": pid {pid} silent for {}{condition}{usual}", Seconds(silence))
+                format!(": pid {pid} was silent for {}{condition}{usual}", Seconds(silence))
             }
             Evidence::Report {} => format!(", as pid {pid} reports{condition}"),
         }
@@ -200,14 +203,22 @@ impl Sentences {
     }
 
     fn escalation(&self, on_hang: OnHang, grace_period: Duration) -> String {
-        let grace = Seconds(grace_period);
         match on_hang {
-            OnHang::Stop => format!("asked to leave, SIGKILL in {grace}"),
+            OnHang::Stop => self.asks("it", grace_period),
             OnHang::Signal { grace_period: first } => {
-                let (signal, first) = (self.hang_signal, Seconds(first));
-                format!("it gets {signal}, is asked to leave after {first}, and gets SIGKILL {grace} later")
+                let (hang, first) = (self.hang_signal, Seconds(first));
+                let (stop, grace) = (self.stop_signal, Seconds(grace_period));
+                format!(
+                    "the supervisor sends {hang}, asks it to leave by {stop} after {first}, and sends SIGKILL {grace} later"
+                )
             }
         }
+    }
+
+    /// The command is asked to leave, and how long it has.
+    fn asks(&self, whom: &str, grace_period: Duration) -> String {
+        let (signal, grace) = (self.stop_signal, Seconds(grace_period));
+        format!("the supervisor asks {whom} to leave by {signal}, and sends SIGKILL in {grace}")
     }
 
     fn exited(&self, run: RunId, pid: u32, status: ExitStatus, ending: Ending) -> (Level, String) {
@@ -218,40 +229,47 @@ impl Sentences {
                 (level, format!("{words} after {}", Seconds(after)))
             }
             Ending::Asked if self.is_of_hang_signal(status) => (Level::Info, format!("{words}, the hang signal")),
-            Ending::Asked => (Level::Info, format!("{words}, as it was asked to leave")),
-            Ending::Killed => (Level::Info, words),
+            Ending::Asked => (Level::Info, format!("{words}, after the supervisor had asked it to leave")),
+            Ending::Killed if is_of(Signal::KILL, status) => {
+                (Level::Info, format!("{words}, which the supervisor sent"))
+            }
+            Ending::Killed => (Level::Info, format!("{words}, before SIGKILL reached it")),
         }
     }
 
     /// Whether it was the hang signal that ended the command, where that is not the stop signal, too.
     fn is_of_hang_signal(&self, status: ExitStatus) -> bool {
-        let by = |signal: Signal| status == ExitStatus::Signal(signal.number().try_into().unwrap_or_default());
-        by(self.hang_signal) && self.hang_signal != self.stop_signal && self.policy.on_hang != OnHang::Stop
+        is_of(self.hang_signal, status) && self.hang_signal != self.stop_signal && self.policy.on_hang != OnHang::Stop
     }
 
     fn last_words(&self, outcome: Outcome, pid: u32) -> (Level, String) {
-        let code = exit_code::of(outcome);
+        let ends = format!("ends with exit code {}", exit_code::of(outcome));
         match outcome {
-            Outcome::Finished => (Level::Info, format!("finished: exit code {code}")),
-            Outcome::Stopped => (Level::Info, format!("stopped: exit code {code}")),
-            Outcome::Killed => (Level::Warn, format!("stopped, but pid {pid} had to be killed: exit code {code}")),
+            Outcome::Finished => (Level::Info, format!("finished: the supervisor {ends}")),
+            Outcome::Stopped => (Level::Info, format!("stopped: the supervisor {ends}")),
+            Outcome::Killed => (Level::Warn, format!("stopped: the supervisor had to kill pid {pid}, and {ends}")),
             Outcome::GaveUp { end, reason } => {
                 let (reason, last) = (Reason(reason, self.policy.max_restarts), Ended(end));
-                let code = match end {
-                    End::Exited(ExitStatus::Code(_)) => String::new(),
+                let ends = match end {
+                    End::Exited(ExitStatus::Code(_)) => ", and so does the supervisor".to_owned(),
                     End::Exited(ExitStatus::Signal(_)) | End::Hung | End::NotStarted(_) => {
-                        format!(": exit code {code}")
+                        format!("; the supervisor {ends}")
                     }
                 };
-                (Level::Error, format!("giving up: {reason}; the last run {last}{code}"))
+                (Level::Error, format!("giving up: {reason}; the last run {last}{ends}"))
             }
         }
     }
 }
 
+fn is_of(signal: Signal, status: ExitStatus) -> bool {
+    status == ExitStatus::Signal(signal.number().try_into().unwrap_or_default())
+}
+
 /// Of the log, whose reader was too slow or could not be written to.
 pub fn lines_lost(lines: u64) -> String {
-    format!("log lines lost: {lines}")
+    let lines = Counted(usize::try_from(lines).unwrap_or(usize::MAX), "line", "lines");
+    format!("the log has lost {lines}: its reader was too slow, or it could not be written")
 }
 
 #[cfg(test)]

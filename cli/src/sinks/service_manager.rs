@@ -153,7 +153,7 @@ fn begin(address: SocketAddr, troubles: Troubles) -> io::Result<Worker<String>> 
 }
 
 fn is_deaf(troubles: &Troubles, error: &io::Error) {
-    let words = format!("the service manager at NOTIFY_SOCKET cannot be told anything: {error}");
+    let words = format!("the supervisor cannot tell anything to the service manager at NOTIFY_SOCKET: {error}");
     troubles.tell("service_manager", error.to_string(), words);
 }
 
@@ -314,7 +314,7 @@ mod tests {
         (0..3).for_each(|_| worker.put("READY=1".to_owned()));
         worker.flush(Duration::from_secs(60));
         let told: Vec<_> = told.try_iter().map(|record| record.words).collect();
-        assert!(told.len() == 1 && told[0].contains("cannot be told anything"), "{told:?}");
+        assert!(told.len() == 1 && told[0].contains("cannot tell anything"), "{told:?}");
     }
 
     #[test]

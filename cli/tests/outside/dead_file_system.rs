@@ -44,9 +44,9 @@ fn an_exit_is_noticed() {
         return;
     };
     supervised.wait_for_line("started");
-    supervised.wait_for_line("dead/heartbeat.txt does not answer");
+    supervised.wait_for_line("dead/heartbeat.txt has not answered");
     let end = supervised.end();
-    assert_eq!((end.code, end.count("does not answer")), (Some(3), 1), "{}", end.log);
+    assert_eq!((end.code, end.count("has not answered")), (Some(3), 1), "{}", end.log);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_stop_ends_the_wait_for_what_the_start_depends_on() {
 fn a_command_that_lies_there_is_waited_for_and_can_be_stopped() {
     let place = Place::new();
     let Some(mut supervised) = start(&place, &["--no-heartbeat", "dead/command"], "") else { return };
-    supervised.wait_for_line("the command's file system does not answer");
+    supervised.wait_for_line("the command's file system has not answered");
     supervised.signal("TERM");
     supervised.end().assert_code(0);
 }

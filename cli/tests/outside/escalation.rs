@@ -17,7 +17,7 @@ fn options<'a>(more: &[&'a str]) -> Vec<&'a str> {
 /// Asserts how long after each decision the next one came. The log has milliseconds, cut off.
 #[track_caller]
 fn assert_steps(end: &End, dump: f64, grace: f64) {
-    let steps = [("hung: pid", "is still there after SIGQUIT", dump), ("is still there after", "killing", grace)];
+    let steps = [("hung: pid", "is still there after SIGQUIT", dump), ("is still there after", "kills it", grace)];
     for (from, to, wanted) in steps {
         let took = end.time_of(to) - end.time_of(from);
         assert!((wanted - 0.0015..wanted + 10.0).contains(&took), "{from}, {to}: {took}: {}", end.log);
@@ -39,7 +39,7 @@ fn hang_signal_stop_signal_and_kill_come_one_after_the_other_and_none_before_its
         "hung",
         "autopsy",
         "sent SIGQUIT",
-        "is still there after SIGQUIT: asked to leave",
+        "is still there after SIGQUIT: the supervisor asks it to leave",
         "sent SIGTERM",
         "grace period of 0.6 s",
         "sent SIGKILL",

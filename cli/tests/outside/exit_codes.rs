@@ -11,7 +11,7 @@ fn a_command_that_finishes_is_finished() {
     let end = place.run(&[], "echo run >> runs");
     end.assert_code(0);
     assert_eq!(place.read("runs"), "run\n");
-    end.assert_tells(&["started sh", "exited with code 0", "finished: exit code 0"]);
+    end.assert_tells(&["started sh", "exited with code 0", "finished: the supervisor ends with exit code 0"]);
 }
 
 #[test]
@@ -82,7 +82,13 @@ fn a_folder_of_the_path_that_may_not_be_searched_hides_nothing() {
 fn a_hang_is_124_when_giving_up() {
     let end = Place::new().run(&["--timeout", "0.2", "--max-restarts", "0"], "exec sleep 1000");
     end.assert_code(124);
-    end.assert_tells(&["hung", "sent SIGTERM", "was killed by SIGTERM", "giving up", "hung: exit code 124"]);
+    end.assert_tells(&[
+        "hung",
+        "sent SIGTERM",
+        "was killed by SIGTERM",
+        "giving up",
+        "hung; the supervisor ends with exit code 124",
+    ]);
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn assert_missing(end: &End, path: &str, found: &str) {
     let line = end.log.lines().find(|line| line.contains("no heartbeat came")).unwrap();
     let all = [&["WARN", path, found], &REMEDIES[..]].concat();
     assert!(all.iter().all(|words| line.contains(words)), "{all:?}: {line}");
-    assert_eq!(end.count("seen for the first time"), 0, "{}", end.log);
+    assert_eq!(end.count("for the first time"), 0, "{}", end.log);
 }
 
 /// An ordinary user, where the tests may become one.
@@ -61,7 +61,12 @@ fn each_run_without_a_heartbeat_is_told_of_and_no_other() {
     let options = ["--timeout", "0.5", "--max-restarts", "2", "--backoff-factor", "0"];
     let end = place.run(&options, "[ $SUPERVISED_RESTARTS = 1 ] && echo > heartbeat.txt; exec sleep 1000");
     end.assert_code(124);
-    end.assert_tells(&["run 1: no heartbeat came", "run 2: heartbeat of", "run 3: no heartbeat came", "older than"]);
+    end.assert_tells(&[
+        "run 1: no heartbeat came",
+        "run 2: the supervisor saw a heartbeat of",
+        "run 3: no heartbeat came",
+        "older than",
+    ]);
     assert_eq!((end.count(": hung:"), end.count("no heartbeat came")), (3, 2), "{}", end.log);
 }
 
@@ -262,7 +267,7 @@ fn flags_take_words_in_any_case() {
     ] {
         let end = run_with(&[("SUPERVISOR_NO_HEARTBEAT", word)], &["true"]);
         end.assert_code(0);
-        assert_eq!(end.count("first heartbeat due"), usize::from(!is_on), "{word}: {}", end.log);
+        assert_eq!(end.count("first heartbeat is due"), usize::from(!is_on), "{word}: {}", end.log);
     }
     let end = run_with(&[("SUPERVISOR_NO_HEARTBEAT", "perhaps")], &["true"]);
     end.assert_code(2);
@@ -298,6 +303,20 @@ fn variables_of_other_programs_are_left_alone() {
         .end();
         end.assert_code(0);
         assert_eq!((place.read("told").as_str(), end.count("WARN")), ("theirs\n", 0), "{name}: {}", end.log);
+    }
+}
+
+#[test]
+fn what_most_probably_was_not_meant_is_told_of_once() {
+    let stop = run_with(&[], &["--stop-signal", "WINCH", "true"]);
+    let variable = run_with(&[("SUPERVISOR_HEARTBEAT", "/x")], &["true"]);
+    for (end, hint) in [
+        (stop, "--stop-signal SIGWINCH ends only a command that handles it"),
+        (variable, "did you mean SUPERVISOR_HEARTBEAT_FILE?"),
+    ] {
+        end.assert_code(0);
+        end.assert_tells(&["WARN", hint, "started"]);
+        assert_eq!(end.count("WARN"), 1, "{}", end.log);
     }
 }
 
@@ -350,7 +369,8 @@ fn signals_that_end_nothing_are_refused() {
 
 #[test]
 fn a_command_that_is_not_found_comes_with_the_likeliest_remedy() {
-    let table: [(&[&str], &str); 7] = [
+    let table: [(&[&str], &str); 8] = [
+        (&["status"], "no daemon to talk to"),
         (&["sleep 10"], "leave out the quotes"),
         (&["FOO=1", "server"], "env FOO=1 server"),
         (&["FOO=1 server"], "env FOO=1 server"),

@@ -33,7 +33,7 @@ fn silence_counts_from_the_last_heartbeat() {
     let silence = place.numbers("asked")[0] - place.numbers("last")[0];
     assert!(silence >= 0.7 - TICK, "asked after {silence} s of silence");
     assert!(silence <= 0.7 + 2.0, "asked after {silence} s of silence");
-    end.assert_tells(&["seen for the first time", "hung: pid", "silent for "]);
+    end.assert_tells(&["for the first time", "hung: pid", "silent for "]);
 }
 
 /// Shows that each of these is a heartbeat: made four times per timeout, they keep a command alive for five timeouts.
@@ -199,7 +199,7 @@ fn a_supervisor_that_was_paused_does_not_kill_a_healthy_command() {
     let paused = now();
     wait_until("two timeouts are over", || now() > paused + 1.0);
     supervised.signal("CONT");
-    supervised.wait_for_line("seen for the first time");
+    supervised.wait_for_line("for the first time");
     supervised.signal("TERM");
     let end = supervised.end();
     end.assert_code(0);
@@ -270,5 +270,5 @@ fn a_heartbeat_without_a_directory_is_told() {
     let options = ["--heartbeat-file", "no/such/beat", "--timeout", "0.2", "--max-restarts", "0"];
     let end = place.run(&options, "exec sleep 1000");
     end.assert_code(124);
-    assert_eq!(end.count("until it is, no heartbeat can be seen"), 1, "{}", end.log);
+    assert_eq!(end.count("until it is, the supervisor sees no heartbeat"), 1, "{}", end.log);
 }

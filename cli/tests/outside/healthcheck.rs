@@ -48,6 +48,21 @@ fn a_command_that_runs_is_healthy() {
 }
 
 #[test]
+fn nor_is_one_whose_supervisor_is_stopped() {
+    let place = Place::new();
+    let supervised = start(&place, &[], LINGER);
+    wait_for_state(&place, "running");
+    supervised.signal("STOP");
+    wait_until("it is stopped", || crate::support::state(supervised.pid()) == Some('T'));
+    assert_unhealthy(&place, &["unhealthy: web: a signal has stopped its supervisor", "kill -CONT"]);
+    supervised.signal("CONT");
+    wait_until("it goes on", || crate::support::state(supervised.pid()) != Some('T'));
+    assert_healthy(&place, &["healthy", "run 1"]);
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+}
+
+#[test]
 fn a_hung_command_is_not() {
     let place = Place::new();
     let options = ["--timeout", "0.3", "--grace-period", "1000"];
@@ -112,20 +127,6 @@ fn a_pid_alone_proves_nothing() {
     supervised.signal("KILL");
     supervised.end();
     assert_eq!(copy(&own, &own), Some(1));
-}
-
-#[test]
-fn a_stopped_supervisor_lives() {
-    let place = Place::new();
-    let mut supervised = start(&place, &[], LINGER);
-    supervised.command_pid();
-    wait_for_state(&place, "running");
-    supervised.signal("STOP");
-    wait_until("it is stopped", || crate::support::state(supervised.pid()) == Some('T'));
-    assert_healthy(&place, &["web"]);
-    supervised.signal("CONT");
-    supervised.signal("TERM");
-    supervised.end().assert_code(0);
 }
 
 #[test]

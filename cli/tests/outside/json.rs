@@ -140,7 +140,7 @@ fn the_status_file_tells_of_the_next_run_before_its_first_heartbeat() {
     let options = ["--notify", "--status-file", "status", "--metrics-file", "metrics", "--backoff-factor", "0.1"];
     let command = [crate::support::python(), "-c", script];
     let mut supervised = Supervised::start(place.supervisor(options.iter().chain(&command)));
-    supervised.wait_for_line("seen for the first time");
+    supervised.wait_for_line("for the first time");
     supervised.wait_for_line("run 2: started");
     let status = || serde_json::from_str::<Value>(&place.read("status")).unwrap_or_default();
     wait_until("run 2 is told of", || status()["run"] == 2 && status()["state"] == "running");
@@ -376,8 +376,8 @@ fn hooks_that_fail_are_reported() {
     );
     let end = place.run(&["--on-event", hook.to_str().unwrap()], "exit 0");
     end.assert_code(0);
-    end.assert_tells(&["--on-event: started: exited with code 5"]);
-    end.assert_tells(&["--on-event: exited: was killed by SIGKILL"]);
+    end.assert_tells(&["--on-event: the hook failed: started: exited with code 5"]);
+    end.assert_tells(&["--on-event: the hook failed: exited: was killed by SIGKILL"]);
 }
 
 #[test]
@@ -386,7 +386,7 @@ fn a_hook_that_vanishes_is_reported() {
     let hook = place.script("hook", "rm \"$0\"");
     let end = place.run(&["--on-event", hook.to_str().unwrap()], "exit 0");
     end.assert_code(0);
-    end.assert_tells(&["--on-event: started: cannot be started: No such file"]);
+    end.assert_tells(&["--on-event: the hook failed: started: cannot be started: No such file"]);
 }
 
 /// What a hook started is none of the command's business, and the other way round.

@@ -76,7 +76,12 @@ fn a_polite_stop_is_one_even_if_leftovers_are_killed() {
     let end = supervised.end();
     end.assert_code(0);
     assert!(!is_alive(pid(&place, "daemon")));
-    end.assert_tells(&["exited with code 0", "WARN", "sent SIGKILL to leftovers", "stopped: exit code 0"]);
+    end.assert_tells(&[
+        "exited with code 0",
+        "WARN",
+        "sent SIGKILL to leftovers",
+        "stopped: the supervisor ends with exit code 0",
+    ]);
 }
 
 #[test]

@@ -135,7 +135,7 @@ fn a_manager_that_does_not_answer_is_told_of_once() {
         command.env("NOTIFY_SOCKET", address).env("WATCHDOG_USEC", "10000");
         let end = Supervised::start(command).end();
         end.assert_code(1);
-        assert_eq!(end.count("cannot be told anything"), 1, "{}", end.log);
+        assert_eq!(end.count("cannot tell anything"), 1, "{}", end.log);
     }
 }
 

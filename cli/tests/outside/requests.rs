@@ -142,7 +142,7 @@ fn a_command_that_does_not_leave_for_a_restart_is_killed_and_started_again() {
     let end = supervised.end();
     end.assert_code(137);
     end.assert_tells(&["restarting", "sent SIGTERM", "grace period of 0.6 s", "sent SIGKILL", "run 2: started"]);
-    assert!(end.time_of("sent SIGKILL") - end.time_of("restarting: asked") >= 0.599, "{}", end.log);
+    assert!(end.time_of("sent SIGKILL") - end.time_of("restarting: the supervisor asks") >= 0.599, "{}", end.log);
 }
 
 /// Fails once, is started again on request, and fails once more.
@@ -163,7 +163,7 @@ fn the_streak_goes_on_as_if_nothing_had_happened() {
     let end = supervised.end();
     end.assert_code(1);
     assert_eq!(starts(&place), ["0", "1", "1", "2"], "{}", end.log);
-    end.assert_tells(&["restart 1 of 2 in 0.1 s", "restart 2 of 2 in 0.2 s", "2 of 2 restarts used up"]);
+    end.assert_tells(&["restart 1 of 2 in 0.1 s", "restart 2 of 2 in 0.2 s", "2 of 2 restarts are used up"]);
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn a_request_while_it_is_stopped_changes_nothing() {
     supervised.signal("HUP");
     let end = supervised.end();
     end.assert_code(0);
-    assert_eq!((end.count("run 2"), end.count("stopped: exit code 0")), (0, 1), "{}", end.log);
+    assert_eq!((end.count("run 2"), end.count("stopped: the supervisor ends with exit code 0")), (0, 1), "{}", end.log);
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn every_signal_has_its_meaning() {
         supervised.signal(name);
         let end = supervised.end();
         end.assert_code(0);
-        end.assert_tells(&["got SIG", "stopping", "stopped: exit code 0"]);
+        end.assert_tells(&["got SIG", "stopping", "stopped: the supervisor ends with exit code 0"]);
     }
     let place = Place::new();
     let traps: String = forwarded.iter().map(|name| format!("trap 'echo {name} >> got' {name}; ")).collect();

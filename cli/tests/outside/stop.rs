@@ -72,7 +72,7 @@ fn a_second_interrupt_kills_at_once() {
         let end = supervised.end();
         end.assert_code(137);
         assert!(now() - asked < 40.0);
-        let killed = end.time_of("asked to stop at once") - end.time_of("stopping: asked to leave");
+        let killed = end.time_of("asks to stop at once") - end.time_of("stopping: the supervisor asks");
         assert!(killed >= 0.99, "killed {killed} s after the first request: {}", end.log);
     }
 }

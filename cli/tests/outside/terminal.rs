@@ -194,7 +194,7 @@ fn ctrl_z_stops_both_and_fg_continues_both() {
     supervise(&mut terminal, "sh -c 'echo $$ > pid; exec sleep 1000'");
     let command: i32 = wait_for_file(&place.path("pid")).parse().unwrap();
     terminal.types(CTRL_Z);
-    terminal.shows("stopped from the terminal");
+    terminal.shows("the terminal has stopped");
     wait_until("the command is stopped", || state(command) == Some('T'));
     terminal.types("fg\r");
     terminal.shows("the supervisor and the command go on");
@@ -212,7 +212,7 @@ fn ctrl_z_works_while_the_command_has_the_terminal() {
     // Until it goes on it is stopped, and cannot be stopped again.
     terminal.shows("goes on");
     terminal.types(CTRL_Z);
-    terminal.shows("stopped from the terminal");
+    terminal.shows("the terminal has stopped");
     terminal.types("echo $((40 + 2))nd\r");
     terminal.shows("42nd\r\n");
     terminal.types("fg\r");
@@ -249,7 +249,7 @@ fn a_terminal_that_hangs_up_while_it_is_lent_stops_all() {
     supervise(&mut terminal, "sh -c 'echo >> runs; read x; exit 1' 2> log");
     wait_until("it is lent", || place.read("log").contains("lent the terminal"));
     drop(terminal);
-    wait_until("it stops", || place.read("log").contains("stopped: exit code 0"));
+    wait_until("it stops", || place.read("log").contains("stopped: the supervisor ends with exit code 0"));
     assert_eq!(place.read("runs").lines().count(), 1, "{}", place.read("log"));
 }
 
@@ -331,7 +331,7 @@ fn a_pause_is_no_hang() {
     terminal.types(&format!("$S --timeout 1 --max-restarts 0 {script}; echo code=$?\r"));
     terminal.shows("started sh");
     terminal.types(CTRL_Z);
-    terminal.shows("stopped from the terminal");
+    terminal.shows("the terminal has stopped");
     let paused = Instant::now();
     wait_until("more than a timeout is over", || paused.elapsed().as_secs_f64() > 2.5);
     terminal.types("fg\r");

@@ -54,18 +54,23 @@ fn a_log_that_differs_is_exit_code_1() {
 
 #[test]
 fn what_cannot_be_told_names_the_file_and_the_remedy() {
-    let table: [(&[&str], i32, &str); 6] = [
+    let table: [(&[&str], i32, &str); 8] = [
         (&["/nowhere/log.jsonl"], 1, "/nowhere/log.jsonl: cannot read the log: No such file"),
         (&[concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")], 1, "write the log with --log-format json"),
         (&[LIFE, "--html", "/nowhere/page.html"], 1, "--html /nowhere/page.html: cannot write the page"),
-        (&[LIFE, "--at", "noon"], 2, "give a time in UTC, such as 12:03"),
-        (&[], 2, "<LOG>"),
-        (&[LIFE, "--htlm", "x"], 2, "--htlm"),
+        (&[LIFE, "--at", "noon"], 2, "invalid value 'noon' for '--at <TIME>': give a time in UTC, such as 12:03"),
+        (&[], 2, "no log given: supervisor-replay [OPTIONS] <LOG>"),
+        (&[LIFE, "--htlm", "x"], 2, "there is no option --htlm; did you mean --html?"),
+        (&[LIFE, "--html"], 2, "a value is missing for '--html <FILE>'"),
+        (&[LIFE, "b\nc"], 2, "there is one word too many: b\\nc"),
     ];
     for (arguments, code, words) in table {
         let output = replay(arguments);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
-        assert!(err(&output).contains(words), "{arguments:?}: {}", err(&output));
+        let told = err(&output);
+        assert!(told.contains(words), "{arguments:?}: {told}");
+        assert!(told.starts_with("supervisor-replay: ") && told.lines().count() == 1, "{arguments:?}: {told}");
+        assert_eq!(told.ends_with(" (see supervisor-replay --help)\n"), code == 2, "{told}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Completions for shells, from the one definition of the options.
 
 use crate::choices::words_of;
-use crate::workspace::PROGRAM;
+use crate::workspace::{PROGRAM, REPLAY};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, Command, ValueHint};
 use clap_complete::{Shell, generate};
@@ -17,12 +17,14 @@ const SIGNAL_OPTIONS: [(&str, &[&str]); 4] = [
 ];
 
 /// Options that name a file, and the one that names a program.
-const HINTS: [(&str, ValueHint); 6] = [
+const HINTS: [(&str, ValueHint); 8] = [
     ("heartbeat_file", ValueHint::FilePath),
     ("status_file", ValueHint::FilePath),
     ("metrics_file", ValueHint::FilePath),
     ("pid_file", ValueHint::FilePath),
     ("healthcheck", ValueHint::FilePath),
+    ("log", ValueHint::FilePath),
+    ("html", ValueHint::FilePath),
     ("on_event", ValueHint::ExecutablePath),
 ];
 
@@ -32,20 +34,35 @@ const HINTS: [(&str, ValueHint); 6] = [
 /// Those of the file system.
 pub fn write(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    for (shell, name) in
-        [(Shell::Bash, "supervisor.bash"), (Shell::Zsh, "_supervisor"), (Shell::Fish, "supervisor.fish")]
-    {
-        let mut script = Vec::new();
-        generate(shell, &mut parser(), PROGRAM, &mut script);
-        script.extend_from_slice(commands(shell).as_bytes());
-        fs::write(folder.join(name), script)?;
+    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+        fs::write(
+            folder.join(file_name(shell, PROGRAM)),
+            script(shell, PROGRAM, supervisor_cli::parser()) + &commands(shell),
+        )?;
+        fs::write(folder.join(file_name(shell, REPLAY)), script(shell, REPLAY, supervisor_cli::replay::parser()))?;
     }
     Ok(())
 }
 
+/// The name by which a shell looks for the completions of a program.
+pub fn file_name(shell: Shell, program: &str) -> String {
+    match shell {
+        Shell::Zsh => format!("_{program}"),
+        Shell::Fish => format!("{program}.fish"),
+        // The others are not made.
+        _ => format!("{program}.bash"),
+    }
+}
+
+fn script(shell: Shell, program: &str, parser: Command) -> String {
+    let mut script = Vec::new();
+    generate(shell, &mut for_shells(parser), program, &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
 /// The parser with what only a shell needs to know.
-fn parser() -> Command {
-    supervisor_cli::parser().mut_args(|option: Arg| {
+fn for_shells(parser: Command) -> Command {
+    parser.mut_args(|option: Arg| {
         let id = option.get_id().as_str().to_owned();
         let signals = SIGNAL_OPTIONS.iter().find(|(name, _)| *name == id).map(|(_, signals)| *signals);
         let values = words_of(&id).or(signals);

@@ -1,8 +1,9 @@
 //! Packages for distributions, made of the staged files. Their manifest is written here, so that it may name files
 //! wherever the target folder is.
 
-use super::{Dist, documents};
+use super::{Dist, completions, documents};
 use crate::workspace::{self, PACKAGE, PROGRAM, REPLAY};
+use clap_complete::Shell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, io};
@@ -18,10 +19,16 @@ fn assets() -> io::Result<Vec<Asset>> {
         (REPLAY.to_owned(), "usr/bin/".to_owned(), "755"),
         (format!("{PACKAGE}.1"), format!("{share}/man/man1/"), "644"),
         (format!("{REPLAY}.1"), format!("{share}/man/man1/"), "644"),
-        (format!("completions/{PROGRAM}.bash"), format!("{share}/bash-completion/completions/{PROGRAM}"), "644"),
-        (format!("completions/_{PROGRAM}"), format!("{share}/zsh/vendor-completions/"), "644"),
-        (format!("completions/{PROGRAM}.fish"), format!("{share}/fish/vendor_completions.d/"), "644"),
     ];
+    for program in [PROGRAM, REPLAY] {
+        let staged = |shell| format!("completions/{}", completions::file_name(shell, program));
+        let bash = format!("{share}/bash-completion/completions/{program}");
+        assets.extend([
+            (staged(Shell::Bash), bash, "644"),
+            (staged(Shell::Zsh), format!("{share}/zsh/vendor-completions/"), "644"),
+            (staged(Shell::Fish), format!("{share}/fish/vendor_completions.d/"), "644"),
+        ]);
+    }
     for name in documents()? {
         let folder = Path::new("usr/share/doc").join(PACKAGE).join(&name);
         let folder = folder.parent().unwrap_or(Path::new("")).display().to_string();

@@ -37,8 +37,8 @@ const HUNG: &str = r#""hung","run":2,"pid":7,"silence":1.0,"grace_period":5.0"#;
 #[test]
 fn each_event_has_its_sentence() {
     let table = [
-        (NOT_STARTED, "run 1 could not be started: Text file busy (os error 26)"),
-        (BACKING_OFF, "restart 1 comes in 1 s: run 1 could not be started: Text file busy (os error 26)"),
+        (NOT_STARTED, "the supervisor could not start run 1: Text file busy (os error 26)"),
+        (BACKING_OFF, "restart 1 comes in 1 s: the supervisor could not start run 1: Text file busy (os error 26)"),
         (STARTED, "run 2 started as pid 7: restart 1, after a wait of 1 s"),
         (r#""ready","run":2,"pid":7"#, "run 2 is ready: the command said so"),
         (r#""leaving","run":2,"pid":7"#, "run 2 begins to leave: the command said so"),
@@ -57,15 +57,15 @@ fn each_event_has_its_sentence() {
         (r#""trouble","with":"hook","message":"a hook\nfailed""#, "a hook\\nfailed"),
         (
             r#""hung","run":2,"pid":7,"silence":2.0,"grace_period":5.0"#,
-            "run 2 hung: it was silent for 2 s since 10:00:10.000; the command itself allowed 9 s; it is to leave within 5 s",
+            "run 2 hung: it was silent for 2 s since 10:00:10.000; the command itself allowed 9 s; the supervisor gives it 5 s to leave",
         ),
         (
             r#""hang_grace_over","run":2,"pid":7,"grace_period":5.0"#,
-            "run 2 is asked to leave: it is still there after the hang signal and its grace period",
+            "the supervisor asks run 2 to leave: it is still there after the hang signal and its grace period",
         ),
         (
             r#""killing","run":2,"cause":"grace_period_over""#,
-            "run 2 is killed: it did not leave within the grace period of 5 s",
+            "the supervisor kills run 2: it did not leave within the grace period of 5 s",
         ),
         (
             r#""surviving","run":2,"since":4.0"#,
@@ -79,21 +79,24 @@ fn each_event_has_its_sentence() {
         (r#""started","run":3,"pid":8"#, "run 3 started as pid 8: restart 2 of 3, after a wait of 1 s"),
         (
             r#""hung","run":3,"pid":8,"grace_period":5.0"#,
-            "run 3 hung: the command itself said that it hangs; it is to leave within 5 s",
+            "run 3 hung: the command itself said that it hangs; the supervisor gives it 5 s to leave",
         ),
         (
             r#""restarting","run":3,"grace_period":6.0"#,
-            "run 3 is asked to leave within 6 s: the supervisor was asked to restart the command",
+            "the supervisor asks run 3 to leave within 6 s: the supervisor was asked to restart the command",
         ),
         (
             r#""exited","run":3,"pid":8,"code":0,"ending":"asked""#,
-            "run 3 exited with code 0: it was asked to leave, because the supervisor was asked to restart the command",
+            "run 3 exited with code 0: the supervisor had asked it to leave, because the supervisor was asked to restart the command",
         ),
-        (r#""stopping","run":3"#, "run 3 is over or leaving already, and the supervisor was asked to stop"),
-        (r#""killing","run":3,"cause":"interrupt""#, "run 3 is killed: the supervisor was asked again to stop"),
+        (r#""stopping","run":3"#, "run 3 has ended or is leaving already, and the supervisor was asked to stop"),
+        (
+            r#""killing","run":3,"cause":"interrupt""#,
+            "the supervisor kills run 3: a SIGINT during the stop asked for it",
+        ),
         (
             r#""done","outcome":"killed","exit_code":137"#,
-            "the supervisor ends with exit code 137: the supervisor was asked to stop, and the command had to be killed",
+            "the supervisor ends with exit code 137: the supervisor was asked to stop, and had to kill the command",
         ),
     ];
     let told = words(&table.map(|(event, _)| event));
@@ -136,7 +139,10 @@ fn each_run_has_its_course_and_its_sentences() {
     assert!(matches!(&life.runs[1].course, Course::Exited { words, .. } if words == "exited with code 3"));
     assert_eq!((&life.runs[2].course, life.restarts(), life.hangs()), (&Course::Open, 2, 0));
     let outages: Vec<_> = life.account.outages.iter().map(|outage| outage.why.as_str()).collect();
-    assert_eq!(outages, ["run 1 could not be started: Text file busy (os error 26)", "run 2 exited with code 3"]);
+    assert_eq!(
+        outages,
+        ["the supervisor could not start run 1: Text file busy (os error 26)", "run 2 exited with code 3"]
+    );
     assert_eq!((seconds(&life, State::BackingOff), seconds(&life, State::Available)), (1, 1));
 }
 

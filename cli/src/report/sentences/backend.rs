@@ -18,19 +18,21 @@ impl Sentences {
     pub(super) fn backend(&self, notice: &UnixNotice, known: &KnownRun, standing: &Standing) -> (Level, String) {
         let run = standing.run;
         match notice {
-            UnixNotice::SignalReceived { signal, sender: 0 } => (Level::Info, format!("got {signal}")),
-            UnixNotice::SignalReceived { signal, sender } => (Level::Info, format!("got {signal} from pid {sender}")),
+            UnixNotice::SignalReceived { signal, sender: 0 } => (Level::Info, format!("the supervisor got {signal}")),
+            UnixNotice::SignalReceived { signal, sender } => {
+                (Level::Info, format!("the supervisor got {signal} from pid {sender}"))
+            }
             UnixNotice::SignalForwarded { signal, pid: Some(pid) } => {
-                (Level::Info, format!("passed {signal} on to pid {pid}"))
+                (Level::Info, format!("the supervisor passed {signal} on to pid {pid}"))
             }
             UnixNotice::SignalForwarded { signal, pid: None } => {
-                (Level::Info, format!("got {signal}, and nothing runs to pass it on to"))
+                (Level::Info, format!("the supervisor got {signal}, and nothing runs that it could pass it on to"))
             }
             UnixNotice::SignalSent { signal, target } => {
-                (sending(*signal, target), format!("sent {signal} to {}", Recipient(target)))
+                (sending(*signal, target), format!("the supervisor sent {signal} to {}", Recipient(target)))
             }
             UnixNotice::SignalFailed { signal, target, error } => {
-                (Level::Warn, format!("cannot send {signal} to {}: {error}", Recipient(target)))
+                (Level::Warn, format!("the supervisor cannot send {signal} to {}: {error}", Recipient(target)))
             }
             UnixNotice::SignalDisregarded { process, signal, disregard } => {
                 let what = match disregard {
@@ -52,16 +54,18 @@ impl Sentences {
             }
             UnixNotice::LeftBehind { processes } => (Level::Warn, format!("{run}: {}", left_behind(processes))),
             UnixNotice::KeeperLost { keeper } => {
-                let words = "was killed; the supervisor kills what it kept";
+                let words = "was killed; the supervisor kills what is left of the command";
                 (Level::Warn, format!("{run}: its keeper, pid {keeper}, {words}"))
             }
             UnixNotice::TerminalLent { group } => (
                 Level::Info,
                 format!("the supervisor lent the terminal to process group {group}, until pid {group} ends"),
             ),
-            UnixNotice::Suspended {} => {
-                (Level::Info, "the supervisor and the command are stopped from the terminal".to_owned())
-            }
+            UnixNotice::Suspended {} => (
+                Level::Info,
+                "the terminal has stopped the supervisor and the command, as Ctrl-Z asks; fg lets them go on"
+                    .to_owned(),
+            ),
             UnixNotice::Resumed {} => (Level::Info, "the supervisor and the command go on".to_owned()),
             UnixNotice::Autopsy { processes, rest, frozen } => {
                 (Level::Warn, autopsy(processes, rest.as_ref(), *frozen))
@@ -179,10 +183,10 @@ fn probe_failed(outcome: &ProbeOutcome, last_words: &str) -> String {
     let outcome = match outcome {
         ProbeOutcome::Code(code) => format!("exited with code {code}"),
         ProbeOutcome::Signal(signal) => format!("was killed by {}", SignalNumber((*signal).into())),
-        ProbeOutcome::TimedOut => "took longer than the timeout, and was killed".to_owned(),
-        ProbeOutcome::Unfinished => "was still running when the command was found to hang".to_owned(),
+        ProbeOutcome::TimedOut => "took longer than the timeout, and the supervisor killed it".to_owned(),
+        ProbeOutcome::Unfinished => "was still running when the supervisor found that the command hangs".to_owned(),
         ProbeOutcome::NotStarted(reason) => format!("could not be started: {}", Escaped(reason)),
     };
-    let said = if last_words.is_empty() { String::new() } else { format!(", and said: {}", Escaped(last_words)) };
+    let said = if last_words.is_empty() { String::new() } else { format!("; it said: {}", Escaped(last_words)) };
     format!("the probe {outcome}{said}")
 }

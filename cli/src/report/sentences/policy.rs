@@ -13,7 +13,7 @@ impl Sentences {
 
     fn watchdog(&self) -> String {
         let Watchdog::On { timeout, initial_delay } = self.policy.watchdog else {
-            return "no hang detection".to_owned();
+            return "the supervisor detects no hang".to_owned();
         };
         let from = if initial_delay.is_zero() {
             String::new()
@@ -22,7 +22,7 @@ impl Sentences {
         };
         let file = self.heartbeat_file.as_ref().map(|file| format!(" of {file}")).unwrap_or_default();
         let probe = if self.has_probe { " and of the probe" } else { "" };
-        format!("hung after {} of silence{file}{probe}{from}", Seconds(timeout))
+        format!("the command counts as hung after {} of silence{file}{probe}{from}", Seconds(timeout))
     }
 
     fn leaving(&self) -> String {
@@ -31,22 +31,22 @@ impl Sentences {
             OnHang::Stop => String::new(),
             OnHang::Signal { grace_period } => {
                 let (signal, first) = (self.hang_signal, Seconds(grace_period));
-                format!("if it hangs, {signal} comes {first} before all else; ")
+                format!("the supervisor sends {signal} to a hung command, and waits {first}; ")
             }
         };
-        format!("{first}asked to leave by {signal}, killed {grace} later")
+        format!("{first}the supervisor asks the command to leave by {signal}, and kills it {grace} later")
     }
 
     fn restarts(&self) -> String {
         let when = match self.policy.restart {
-            Restart::Never => return "never restarted".to_owned(),
+            Restart::Never => return "never restarts it".to_owned(),
             Restart::OnFailure => "when it fails",
             Restart::Always => "whenever it ends",
         };
         match self.policy.max_restarts {
-            Limit::Unlimited => format!("restarted {when}, without limit"),
+            Limit::Unlimited => format!("restarts it {when}, without limit"),
             Limit::Times(most) => {
-                format!("restarted {when}, {} in a row at most", Counted(most as usize, "time", "times"))
+                format!("restarts it {when}, {} in a row at most", Counted(most as usize, "time", "times"))
             }
         }
     }
@@ -62,5 +62,5 @@ fn delays(backoff: &Backoff) -> String {
         0 => String::new(),
         parts => format!(", stretched by up to {} %", f64::from(parts) / 10_000_000.0),
     };
-    format!("the first delay {}, doubled each time{ceiling}{jitter}", Seconds(backoff.factor))
+    format!("the first delay is {}, and doubles each time{ceiling}{jitter}", Seconds(backoff.factor))
 }

@@ -1,6 +1,6 @@
 //! What is likely wrong with a command that cannot be found, and what to do.
 
-use crate::report::display::Escaped;
+use crate::options::programs::{is_assignment, quoted};
 
 /// Words that only a shell knows.
 const SHELL_WORDS: [&str; 22] = [
@@ -11,23 +11,33 @@ const SHELL_WORDS: [&str; 22] = [
 /// What ties commands together in a shell.
 const SHELL_SIGNS: [&str; 8] = ["&&", "||", ";", "|", ">", "<", "&", "$("];
 
-/// The likeliest remedy.
+/// What people ask of a daemon; this program has none, and would run such a word.
+const REQUESTS: [&str; 7] = ["help", "reload", "restart", "start", "status", "stop", "version"];
+
+/// The likeliest remedy. What it says to run can be pasted into a shell.
 pub fn remedy(program: &str, arguments: &[String]) -> String {
-    let line = line(program, arguments);
     let first = program.split_whitespace().next().unwrap_or_default();
+    let is_line = first != program;
     let has_sign = |text: &str| SHELL_SIGNS.iter().any(|sign| text.contains(sign));
-    if SHELL_WORDS.contains(&first) || (first != program && has_sign(program)) {
-        let quoted = shlex::try_quote(&line).unwrap_or_default();
-        format!("only a shell understands this: run sh -c {}", Escaped(&quoted))
+    let is_sign = |word: &str| SHELL_SIGNS.contains(&word);
+    if SHELL_WORDS.contains(&first) || (is_line && (has_sign(program) || arguments.iter().any(|word| is_sign(word)))) {
+        let raw_or_quoted = |word: &str| if is_sign(word) { word.to_owned() } else { quoted(word) };
+        format!("only a shell understands this: run sh -c {}", quoted(&line(program, arguments, raw_or_quoted)))
     } else if is_assignment(first) {
-        format!("to set a variable for the command, put env before it: env {}", Escaped(&line))
-    } else if first != program {
-        let words = "it is a whole command line in one word: leave out the quotes around it, as in supervisor --";
-        format!("{words} {}", Escaped(&line))
+        // A value with spaces, in a word of its own, had quotes around it.
+        let assignment = if arguments.is_empty() { program.to_owned() } else { quoted(program) };
+        format!("to set a variable for the command, put env before it: env {}", line(&assignment, arguments, quoted))
+    } else if is_line {
+        let words = "there is no such file; if it is a whole command line in one word, leave out the quotes around it";
+        format!("{words}, as in supervisor -- {}", line(program, arguments, quoted))
     } else if program.starts_with("--") {
         "it looks like an option: options of supervisor stand before the command, and before --".to_owned()
     } else if program.is_empty() {
         "the command is an empty word: a variable in its place may not be set".to_owned()
+    } else if REQUESTS.contains(&program) {
+        "there is no daemon to talk to: supervisor COMMAND runs a command, supervisor --healthcheck STATUS_FILE tells \
+         how one is, and supervisor --help lists the options"
+            .to_owned()
     } else if program.contains('/') {
         "there is no such file, or the interpreter of that script is not there".to_owned()
     } else {
@@ -36,24 +46,8 @@ pub fn remedy(program: &str, arguments: &[String]) -> String {
 }
 
 /// The command as it would be typed. The program may be a command line itself; an argument is one word.
-fn line(program: &str, arguments: &[String]) -> String {
-    let needs_quotes = |word: &str| {
-        word.is_empty() || word.contains(|character: char| character.is_whitespace() || "'\"\\".contains(character))
-    };
-    let quoted = |word: &String| match shlex::try_quote(word) {
-        Ok(quoted) if needs_quotes(word) => quoted.into_owned(),
-        Ok(_) | Err(_) => word.clone(),
-    };
-    [program.to_owned()].into_iter().chain(arguments.iter().map(quoted)).collect::<Vec<_>>().join(" ")
-}
-
-/// `FOO=1`, as a shell takes it in front of a command.
-fn is_assignment(word: &str) -> bool {
-    let is_name = |name: &str| {
-        name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-            && name.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')
-    };
-    word.split_once('=').is_some_and(|(name, _)| is_name(name))
+fn line(program: &str, arguments: &[String], word: impl Fn(&str) -> String) -> String {
+    arguments.iter().fold(program.to_owned(), |line, argument| line + " " + &word(argument))
 }
 
 #[cfg(test)]
@@ -62,7 +56,7 @@ mod tests {
 
     #[test]
     fn the_likeliest_remedy_is_named() {
-        let table: [(&[&str], &str); 16] = [
+        let table: [(&[&str], &str); 22] = [
             (&["sleep 10"], "leave out the quotes around it, as in supervisor -- sleep 10"),
             (&["FOO=1", "server"], "env FOO=1 server"),
             (&["FOO=1 server"], "env FOO=1 server"),
@@ -73,7 +67,13 @@ mod tests {
             (&["cd it's && y"], "sh -c \"cd it's && y\""),
             (&["cd", "my folder"], "sh -c \"cd 'my folder'\""),
             (&["FOO=1", "server", "two words", ""], "env FOO=1 server 'two words' ''"),
-            (&["sleep 10", "&&", "true"], "supervisor -- sleep 10 && true"),
+            (&["sleep 10", "&&", "true"], "sh -c 'sleep 10 && true'"),
+            (&["FOO=two words", "server"], "env 'FOO=two words' server"),
+            (&["FOO=1", "./my server", "it's", "$x", "*"], "env FOO=1 './my server' \"it's\" '$x' '*'"),
+            (&["./my server", "it's"], "there is no such file; if it is a whole command line"),
+            (&["help"], "there is no daemon to talk to"),
+            (&["start", "web"], "supervisor --healthcheck STATUS_FILE"),
+            (&["./stop"], "no such file"),
             (&["--timeout", "60"], "options of supervisor stand before the command"),
             (&["/opt/server"], "no such file, or the interpreter"),
             (&["serverr"], "none of the folders of PATH"),

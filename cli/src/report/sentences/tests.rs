@@ -35,7 +35,8 @@ fn the_start_names_the_heartbeat_file_and_when_it_is_due() {
     let run = KnownRun::default();
     let words = of_notice(&["--heartbeat-file", "beat", "--initial-check-delay", "5"], started, &run);
     let path = std::path::absolute("beat").unwrap();
-    let expected = format!("run 1: started sleep as pid 7; first heartbeat due within 25 s in {}", path.display());
+    let expected =
+        format!("run 1: started sleep as pid 7; the first heartbeat is due within 25 s in {}", path.display());
     assert_eq!(words, expected);
     assert_eq!(of_notice(&["--no-heartbeat"], started, &run), "run 1: started sleep as pid 7");
 }
@@ -51,7 +52,8 @@ fn a_hang_after_heartbeats_names_their_usual_interval() {
         on_hang: OnHang::Stop,
         grace_period: Duration::from_secs(5),
     };
-    let plain = "run 1: hung: pid 7 silent for 20 s; asked to leave, SIGKILL in 5 s";
+    let plain =
+        "run 1: hung: pid 7 was silent for 20 s; the supervisor asks it to leave by SIGTERM, and sends SIGKILL in 5 s";
     assert_eq!(of_notice(&[], hung, &run), plain);
     for seconds in [15, 31, 45] {
         let beat = Notice::Heartbeat { run: RunId(1), pid: 7, first: seconds == 15, ago: Duration::ZERO };
@@ -66,8 +68,14 @@ fn a_code_is_told_once() {
     let done = |end| Notice::Done(Outcome::GaveUp { end, reason: supervisor_core::GiveUp::NeverRestarts });
     let words = |end| of_notice(&[], done(end), &KnownRun::default());
     let code = words(End::Exited(ExitStatus::Code(3)));
-    assert_eq!(code, "giving up: --restart never; the last run exited with code 3");
-    assert_eq!(words(End::Hung), "giving up: --restart never; the last run hung: exit code 124");
+    assert_eq!(
+        code,
+        "giving up: --restart never allows no restart; the last run exited with code 3, and so does the supervisor"
+    );
+    assert_eq!(
+        words(End::Hung),
+        "giving up: --restart never allows no restart; the last run hung; the supervisor ends with exit code 124"
+    );
 }
 
 #[test]
@@ -75,13 +83,14 @@ fn the_policy_is_told_in_plain_words() {
     let plain = Sentences::new(&settings(&["--heartbeat-file", "/x"])).settings();
     assert_eq!(
         plain,
-        "policy: hung after 20 s of silence of /x; asked to leave by SIGTERM, killed 5 s later; restarted when it \
-         fails, without limit; the first delay 1 s, doubled each time; a healthy run of 60 s starts the count anew"
+        "policy: the command counts as hung after 20 s of silence of /x; the supervisor asks the command to leave by \
+         SIGTERM, and kills it 5 s later; restarts it when it fails, without limit; the first delay is 1 s, and \
+         doubles each time; a healthy run of 60 s starts the count anew"
     );
     let options = ["--no-heartbeat", "--restart", "never", "--max-backoff", "30", "--backoff-jitter", "0.25"];
     let words = Sentences::new(&settings(&options)).settings();
     assert!(
-        words.contains("no hang detection; ") && words.contains("at most 30 s, stretched by up to 25 %"),
+        words.contains("the supervisor detects no hang; ") && words.contains("at most 30 s, stretched by up to 25 %"),
         "{words}"
     );
 }

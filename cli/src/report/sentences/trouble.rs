@@ -11,17 +11,23 @@ impl Sentences {
         match trouble {
             Trouble::StartUnanswered { waited } => {
                 let waited = Seconds(*waited);
-                format!("the command's file system does not answer for {waited}; the command is not executed yet")
+                format!(
+                    "the command's file system has not answered for {waited}; until it does, the supervisor cannot execute the command"
+                )
             }
             Trouble::HeartbeatUnanswered { waited } => {
                 let waited = Seconds(*waited);
-                format!("the file system of {file} does not answer for {waited}; until it does, no hang is found")
+                format!(
+                    "the file system of {file} has not answered for {waited}; until it does, the supervisor finds no hang"
+                )
             }
             Trouble::HeartbeatUnreadable { error } if error.kind() == std::io::ErrorKind::NotFound => {
-                format!("the folder of the heartbeat file {file} is not there; until it is, no heartbeat can be seen")
+                format!(
+                    "the folder of the heartbeat file {file} is not there; until it is, the supervisor sees no heartbeat"
+                )
             }
             Trouble::HeartbeatUnreadable { error } => {
-                format!("cannot look at the heartbeat file {file}, which counts as silence: {error}")
+                format!("the supervisor cannot look at the heartbeat file {file}, which counts as silence: {error}")
             }
             Trouble::CoarseStamps => {
                 let timeout = match self.policy.watchdog {
@@ -31,21 +37,23 @@ impl Sentences {
                 format!("the time stamps of {file} have whole seconds only{timeout}; use a longer --timeout")
             }
             Trouble::ProcessesInvisible { error } => {
-                format!("/proc does not show the command's processes, so that none can be named or examined: {error}")
+                format!(
+                    "/proc does not show the command's processes, so that the supervisor can name and examine none of them: {error}"
+                )
             }
             Trouble::LeftoversUnseen { error } => {
-                format!("cannot see just now what the command has left behind; trying again: {error}")
+                format!("the supervisor cannot see just now what the command has left behind, and tries again: {error}")
             }
             Trouble::KeeperStuck { keeper } => {
                 let words = "does not take orders: a debugger or a frozen cgroup holds it";
-                format!("the keeper, pid {keeper}, {words}; the supervisor kills it, and with it what it kept")
+                format!("the keeper, pid {keeper}, {words}; the supervisor kills it, and with it the command")
             }
             Trouble::NoSocketFolder { error } => {
                 let words = "NOTIFY_SOCKET is an abstract name, which not all libraries know";
-                format!("--notify: no folder can be made for the socket, so that {words}: {error}")
+                format!("--notify: the supervisor can make no folder for the socket, so that {words}: {error}")
             }
             Trouble::MessageRefused { error } => format!("--notify: the supervisor ignored a message: {error}"),
-            Trouble::HookFailed { error } => format!("--on-event: {error}"),
+            Trouble::HookFailed { error } => format!("--on-event: the hook failed: {error}"),
         }
     }
 }

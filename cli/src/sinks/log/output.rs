@@ -264,7 +264,10 @@ mod tests {
         scene.output.flush(Duration::from_secs(60));
         scene.answer(Answer::All);
         scene.output.push(b"last\n");
-        assert_eq!(scene.text(), "first\nmiddle\nmiddle\n<4>log lines lost: 7\nlast\n");
+        assert_eq!(
+            scene.text(),
+            "first\nmiddle\nmiddle\n<4>the log has lost 7 lines: its reader was too slow, or it could not be written\nlast\n"
+        );
         assert_eq!(scene.lines_told(), [7]);
     }
 
@@ -274,7 +277,10 @@ mod tests {
         (0..3).for_each(|_| scene.output.push(b"bad\n"));
         scene.answer(Answer::All);
         [&b"good\n"[..], b"better\n"].into_iter().for_each(|line| scene.output.push(line));
-        assert_eq!(scene.text(), "<4>log lines lost: 3\ngood\nbetter\n");
+        assert_eq!(
+            scene.text(),
+            "<4>the log has lost 3 lines: its reader was too slow, or it could not be written\ngood\nbetter\n"
+        );
         assert_eq!(scene.lines_told(), [3]);
     }
 }

@@ -45,43 +45,47 @@ fn denied() -> io::Error {
 fn signals() {
     let (signal, kill) = (Signal::TERM, Signal::KILL);
     let table = [
-        (UnixNotice::SignalReceived { signal, sender: 0 }, Level::Info, "got SIGTERM"),
-        (UnixNotice::SignalReceived { signal, sender: 5 }, Level::Info, "got SIGTERM from pid 5"),
-        (UnixNotice::SignalForwarded { signal, pid: Some(7) }, Level::Info, "passed SIGTERM on to pid 7"),
+        (UnixNotice::SignalReceived { signal, sender: 0 }, Level::Info, "the supervisor got SIGTERM"),
+        (UnixNotice::SignalReceived { signal, sender: 5 }, Level::Info, "the supervisor got SIGTERM from pid 5"),
+        (
+            UnixNotice::SignalForwarded { signal, pid: Some(7) },
+            Level::Info,
+            "the supervisor passed SIGTERM on to pid 7",
+        ),
         (
             UnixNotice::SignalForwarded { signal, pid: None },
             Level::Info,
-            "got SIGTERM, and nothing runs to pass it on to",
+            "the supervisor got SIGTERM, and nothing runs that it could pass it on to",
         ),
         (
             UnixNotice::SignalSent { signal, target: Target::Group { group: 7 } },
             Level::Info,
-            "sent SIGTERM to process group 7",
+            "the supervisor sent SIGTERM to process group 7",
         ),
         (
             UnixNotice::SignalSent { signal: kill, target: Target::Processes { processes: processes() } },
             Level::Info,
-            "sent SIGKILL to pid 2 (sh), pid 3 (cat)",
+            "the supervisor sent SIGKILL to pid 2 (sh), pid 3 (cat)",
         ),
         (
             UnixNotice::SignalSent { signal, target: Target::Leftovers { processes: processes() } },
             Level::Info,
-            "sent SIGTERM to leftovers: pid 2 (sh), pid 3 (cat)",
+            "the supervisor sent SIGTERM to leftovers: pid 2 (sh), pid 3 (cat)",
         ),
         (
             UnixNotice::SignalSent { signal: kill, target: Target::Leftovers { processes: processes() } },
             Level::Warn,
-            "sent SIGKILL to leftovers: pid 2 (sh), pid 3 (cat)",
+            "the supervisor sent SIGKILL to leftovers: pid 2 (sh), pid 3 (cat)",
         ),
         (
             UnixNotice::SignalSent { signal: kill, target: Target::Unseen {} },
             Level::Warn,
-            "sent SIGKILL to leftovers that cannot be seen",
+            "the supervisor sent SIGKILL to leftovers that cannot be seen",
         ),
         (
             UnixNotice::SignalFailed { signal, target: Target::Group { group: 7 }, error: denied() },
             Level::Warn,
-            "cannot send SIGTERM to process group 7: Permission denied (os error 13)",
+            "the supervisor cannot send SIGTERM to process group 7: Permission denied (os error 13)",
         ),
         (
             UnixNotice::SignalDisregarded { process: process(), signal, disregard: Disregard::Ignored },
@@ -136,14 +140,18 @@ fn processes_and_messages() {
         (
             UnixNotice::KeeperLost { keeper: 6 },
             Level::Warn,
-            "run 1: its keeper, pid 6, was killed; the supervisor kills what it kept",
+            "run 1: its keeper, pid 6, was killed; the supervisor kills what is left of the command",
         ),
         (
             UnixNotice::TerminalLent { group: 7 },
             Level::Info,
             "the supervisor lent the terminal to process group 7, until pid 7 ends",
         ),
-        (UnixNotice::Suspended {}, Level::Info, "the supervisor and the command are stopped from the terminal"),
+        (
+            UnixNotice::Suspended {},
+            Level::Info,
+            "the terminal has stopped the supervisor and the command, as Ctrl-Z asks; fg lets them go on",
+        ),
         (UnixNotice::Resumed {}, Level::Info, "the supervisor and the command go on"),
         (UnixNotice::Status { text: "up\n".to_owned() }, Level::Info, "status of pid 7: up\\n"),
         (
@@ -208,9 +216,9 @@ fn hangs_and_probes() {
         (
             ProbeOutcome::TimedOut,
             "no\x1b",
-            "the probe took longer than the timeout, and was killed, and said: no\\u{1b}",
+            "the probe took longer than the timeout, and the supervisor killed it; it said: no\\u{1b}",
         ),
-        (ProbeOutcome::Unfinished, "", "the probe was still running when the command was found to hang"),
+        (ProbeOutcome::Unfinished, "", "the probe was still running when the supervisor found that the command hangs"),
         (ProbeOutcome::NotStarted("why\n".to_owned()), "", "the probe could not be started: why\\n"),
     ];
     for (outcome, last_words, words) in probes {
@@ -225,15 +233,15 @@ fn troubles() {
     let table = [
         (
             Trouble::StartUnanswered { waited },
-            "the command's file system does not answer for 2 s; the command is not executed yet",
+            "the command's file system has not answered for 2 s; until it does, the supervisor cannot execute the command",
         ),
         (
             Trouble::HeartbeatUnanswered { waited },
-            "the file system of /x does not answer for 2 s; until it does, no hang is found",
+            "the file system of /x has not answered for 2 s; until it does, the supervisor finds no hang",
         ),
         (
             Trouble::HeartbeatUnreadable { error: error() },
-            "cannot look at the heartbeat file /x, which counts as silence: Permission denied (os error 13)",
+            "the supervisor cannot look at the heartbeat file /x, which counts as silence: Permission denied (os error 13)",
         ),
         (
             Trouble::CoarseStamps,
@@ -241,28 +249,28 @@ fn troubles() {
         ),
         (
             Trouble::ProcessesInvisible { error: error() },
-            "/proc does not show the command's processes, so that none can be named or examined: Permission denied (os \
-             error 13)",
+            "/proc does not show the command's processes, so that the supervisor can name and examine none of \
+             them: Permission denied (os error 13)",
         ),
         (
             Trouble::LeftoversUnseen { error: error() },
-            "cannot see just now what the command has left behind; trying again: Permission denied (os error 13)",
+            "the supervisor cannot see just now what the command has left behind, and tries again: Permission denied (os error 13)",
         ),
         (
             Trouble::KeeperStuck { keeper: 6 },
             "the keeper, pid 6, does not take orders: a debugger or a frozen cgroup holds it; the supervisor kills it, \
-             and with it what it kept",
+             and with it the command",
         ),
         (
             Trouble::NoSocketFolder { error: error() },
-            "--notify: no folder can be made for the socket, so that NOTIFY_SOCKET is an abstract name, which not all \
+            "--notify: the supervisor can make no folder for the socket, so that NOTIFY_SOCKET is an abstract name, which not all \
              libraries know: Permission denied (os error 13)",
         ),
         (
             Trouble::MessageRefused { error: error() },
             "--notify: the supervisor ignored a message: Permission denied (os error 13)",
         ),
-        (Trouble::HookFailed { error: error() }, "--on-event: Permission denied (os error 13)"),
+        (Trouble::HookFailed { error: error() }, "--on-event: the hook failed: Permission denied (os error 13)"),
     ];
     for (trouble, words) in table {
         let notice = UnixNotice::Trouble(trouble);
@@ -281,13 +289,17 @@ fn decisions_of_a_run() {
         (
             Notice::Heartbeat { run, pid, first: true, ago: SECOND },
             Level::Info,
-            "run 1: heartbeat of pid 7 seen for the first time; the latest one came 1 s ago",
+            "run 1: the supervisor saw a heartbeat of pid 7 for the first time; the latest one came 1 s ago",
         ),
-        (Notice::Heartbeat { run, pid, first: false, ago: SECOND }, Level::Debug, "run 1: last heartbeat 1 s ago"),
+        (
+            Notice::Heartbeat { run, pid, first: false, ago: SECOND },
+            Level::Debug,
+            "run 1: the last heartbeat came 1 s ago",
+        ),
         (
             Notice::Delayed { run, pid, late: SECOND, extension: SECOND * 2, cause: DelayCause::Supervisor },
             Level::Warn,
-            "run 1: supervisor itself could not run for 1 s; pid 7 has 2 s more to show a heartbeat",
+            "run 1: the supervisor itself could not run for 1 s; pid 7 has 2 s more to show a heartbeat",
         ),
         (
             Notice::Delayed { run, pid, late: SECOND, extension: SECOND * 2, cause: DelayCause::Look },
@@ -297,29 +309,38 @@ fn decisions_of_a_run() {
         (
             Notice::Hung { run, pid, evidence, on_hang, grace_period },
             Level::Warn,
-            "run 1: hung, as pid 7 reports; it gets SIGQUIT, is asked to leave after 3 s, and gets SIGKILL 5 s later",
+            "run 1: hung, as pid 7 reports; the supervisor sends SIGQUIT, asks it to leave by SIGTERM after 3 s, and sends SIGKILL 5 s \
+             later",
         ),
         (
             Notice::HangGraceOver { run, pid, grace_period },
             Level::Warn,
-            "run 1: pid 7 is still there after SIGQUIT: asked to leave, SIGKILL in 5 s",
+            "run 1: pid 7 is still there after SIGQUIT: the supervisor asks it to leave by SIGTERM, and sends SIGKILL in 5 s",
         ),
         (Notice::Ready { run, pid }, Level::Info, "run 1: pid 7 is ready"),
         (Notice::Leaving { run, pid }, Level::Info, "run 1: pid 7 begins to leave"),
         (Notice::TimeoutSet { run, pid, timeout: SECOND }, Level::Info, "run 1: pid 7 has set its timeout to 1 s"),
         (Notice::Extended { run, pid, by: SECOND }, Level::Info, "run 1: pid 7 needs more time: 1 s from now"),
         (Notice::StreakEnded { run, pid }, Level::Info, "run 1: pid 7 has ended the streak of restarts"),
-        (Notice::Stopping { run, grace_period }, Level::Info, "run 1: stopping: asked to leave, SIGKILL in 5 s"),
+        (
+            Notice::Stopping { run, grace_period },
+            Level::Info,
+            "run 1: stopping: the supervisor asks the command to leave by SIGTERM, and sends SIGKILL in 5 s",
+        ),
         (
             Notice::StoppingInstead { run },
             Level::Info,
-            "run 1: stopping: it is leaving already, and will not be started again",
+            "run 1: stopping: the command is leaving already, and the supervisor will not start it again",
         ),
-        (Notice::Restarting { run, grace_period }, Level::Info, "run 1: restarting: asked to leave, SIGKILL in 5 s"),
+        (
+            Notice::Restarting { run, grace_period },
+            Level::Info,
+            "run 1: restarting: the supervisor asks the command to leave by SIGTERM, and sends SIGKILL in 5 s",
+        ),
         (
             Notice::RestartingInstead { run },
             Level::Info,
-            "run 1: restarting: it is over or leaving already, and is started again at once",
+            "run 1: restarting: the command has ended or is leaving already, and the supervisor starts it again at once",
         ),
         (
             exited(failed, Ending::Spontaneous { after: SECOND }),
@@ -327,29 +348,50 @@ fn decisions_of_a_run() {
             "run 1: pid 7 exited with code 1 after 1 s",
         ),
         (exited(done, Ending::Spontaneous { after: SECOND }), Level::Info, "run 1: pid 7 exited with code 0 after 1 s"),
-        (exited(failed, Ending::Asked), Level::Info, "run 1: pid 7 exited with code 1, as it was asked to leave"),
-        (exited(ExitStatus::Signal(9), Ending::Killed), Level::Info, "run 1: pid 7 was killed by SIGKILL"),
+        (
+            exited(failed, Ending::Asked),
+            Level::Info,
+            "run 1: pid 7 exited with code 1, after the supervisor had asked it to leave",
+        ),
+        (
+            exited(ExitStatus::Signal(9), Ending::Killed),
+            Level::Info,
+            "run 1: pid 7 was killed by SIGKILL, which the supervisor sent",
+        ),
+        (exited(failed, Ending::Killed), Level::Info, "run 1: pid 7 exited with code 1, before SIGKILL reached it"),
         (
             Notice::Killing { run, cause: KillCause::GracePeriodOver },
             Level::Warn,
-            "run 1: still there after the grace period of 5 s: killing",
+            "run 1: the command is still there after the grace period of 5 s: the supervisor kills it",
         ),
-        (Notice::Killing { run, cause: KillCause::Interrupt }, Level::Warn, "run 1: asked to stop at once: killing"),
+        (
+            Notice::Killing { run, cause: KillCause::Interrupt },
+            Level::Warn,
+            "run 1: a SIGINT during the stop asks to stop at once: the supervisor kills the command",
+        ),
         (
             Notice::Surviving { run, since: SECOND },
             Level::Warn,
-            "run 1: something of it got SIGKILL, and has not ended yet: it waits in the kernel, perhaps for a disk; the supervisor \
+            "run 1: something of the command got SIGKILL, and has not ended yet: it waits in the kernel, perhaps for a disk; the supervisor \
              has waited 1 s for its end",
         ),
         (
             Notice::BackingOff { restart: 2, limit: Limit::Times(3), delay: SECOND },
             Level::Info,
-            "restart 2 of 3 in 1 s",
+            "the supervisor starts sleep again: restart 2 of 3 in 1 s",
         ),
-        (Notice::BackingOff { restart: 2, limit: Limit::Unlimited, delay: SECOND }, Level::Info, "restart 2 in 1 s"),
-        (Notice::Done(Outcome::Finished), Level::Info, "finished: exit code 0"),
-        (Notice::Done(Outcome::Stopped), Level::Info, "stopped: exit code 0"),
-        (Notice::Done(Outcome::Killed), Level::Warn, "stopped, but pid 7 had to be killed: exit code 137"),
+        (
+            Notice::BackingOff { restart: 2, limit: Limit::Unlimited, delay: SECOND },
+            Level::Info,
+            "the supervisor starts sleep again: restart 2 in 1 s",
+        ),
+        (Notice::Done(Outcome::Finished), Level::Info, "finished: the supervisor ends with exit code 0"),
+        (Notice::Done(Outcome::Stopped), Level::Info, "stopped: the supervisor ends with exit code 0"),
+        (
+            Notice::Done(Outcome::Killed),
+            Level::Warn,
+            "stopped: the supervisor had to kill pid 7, and ends with exit code 137",
+        ),
     ];
     let sentences = Sentences::new(&settings(&["--hang-signal", "QUIT"]));
     for (notice, level, words) in table {
@@ -362,12 +404,18 @@ fn starts_that_fail_and_ends_that_stay() {
     let failed = |kind, os_error| Notice::StartFailed { run: RUN, failure: StartFailure { kind, os_error } };
     let words = |notice| Sentences::new(&settings(&[])).machine(notice, &known());
     let busy = words(failed(StartFailureKind::Passing, 26));
-    assert_eq!(busy, (Level::Error, "run 1: cannot start sleep: Text file busy (os error 26)".to_owned()));
+    assert_eq!(
+        busy,
+        (Level::Error, "run 1: the supervisor cannot start sleep: Text file busy (os error 26)".to_owned())
+    );
     let (level, missing) = words(failed(StartFailureKind::NotFound, 2));
-    assert!(level == Level::Error && missing.starts_with("run 1: cannot start \"sleep\": not found; it is in none of"));
+    assert!(
+        level == Level::Error
+            && missing.starts_with("run 1: the supervisor cannot start \"sleep\": not found; it is in none of")
+    );
     let gave_up = |end| words(Notice::Done(Outcome::GaveUp { end, reason: GiveUp::NeverRestarts }));
     let killed = gave_up(End::Exited(ExitStatus::Signal(9)));
-    let expected = "giving up: --restart never; the last run was killed by SIGKILL: exit code 137";
+    let expected = "giving up: --restart never allows no restart; the last run was killed by SIGKILL; the supervisor ends with exit code 137";
     assert_eq!(killed, (Level::Error, expected.to_owned()));
 }
 
@@ -378,7 +426,10 @@ fn a_hang_of_a_stopped_command_names_the_signal() {
     let evidence = Evidence::Silence { silence: SECOND * 20 };
     let hung = Notice::Hung { run: RUN, pid: 7, evidence, on_hang: OnHang::Stop, grace_period: SECOND };
     let words = of_notice(&[], hung, &known);
-    assert_eq!(words, "run 1: hung: pid 7 silent for 20 s, stopped by SIGSTOP; asked to leave, SIGKILL in 1 s");
+    assert_eq!(
+        words,
+        "run 1: hung: pid 7 was silent for 20 s, stopped by SIGSTOP; the supervisor asks it to leave by SIGTERM, and sends SIGKILL in 1 s"
+    );
 }
 
 #[test]
@@ -387,18 +438,19 @@ fn policies() {
     let hang =
         words(&["--hang-signal", "QUIT", "--hang-grace-period", "3", "--heartbeat-file", "/x", "--probe", "true"]);
     for part in [
-        "hung after 20 s of silence of /x and of the probe; ",
-        "if it hangs, SIGQUIT comes 3 s before all else; asked to leave by SIGTERM, killed 5 s later; ",
+        "the command counts as hung after 20 s of silence of /x and of the probe; ",
+        "the supervisor sends SIGQUIT to a hung command, and waits 3 s; the supervisor asks the command to leave by \
+         SIGTERM, and kills it 5 s later; ",
     ] {
         assert!(hang.contains(part), "{hang}");
     }
     let delayed = words(&["--initial-check-delay", "4", "--heartbeat-file", "/x"]);
     assert!(delayed.contains("silence of /x, not counted in the first 4 s of a run; "), "{delayed}");
     for (options, part) in [
-        (&["--restart", "never"][..], "; never restarted; "),
-        (&["--restart", "always", "--max-restarts", "1"], "; restarted whenever it ends, 1 time in a row at most; "),
-        (&["--max-restarts", "3"], "; restarted when it fails, 3 times in a row at most; "),
-        (&["--backoff-jitter", "0.125"], "doubled each time, stretched by up to 12.5 %; "),
+        (&["--restart", "never"][..], "; never restarts it; "),
+        (&["--restart", "always", "--max-restarts", "1"], "; restarts it whenever it ends, 1 time in a row at most; "),
+        (&["--max-restarts", "3"], "; restarts it when it fails, 3 times in a row at most; "),
+        (&["--backoff-jitter", "0.125"], "doubles each time, stretched by up to 12.5 %; "),
     ] {
         let words = words(options);
         assert!(words.contains(part), "{words}");
