@@ -107,11 +107,6 @@ impl Tree {
         members.iter().filter(|process| process.is_stopped()).map(Process::named).collect()
     }
 
-    /// Whether a process was sent a signal by itself.
-    pub fn was_sent(&self, pid: i32, signal: Signal) -> bool {
-        self.sent.iter().any(|(id, sent)| id.pid == pid && *sent == signal)
-    }
-
     /// Sends a signal to all members that did not get it before, each one by itself.
     ///
     /// # Errors

@@ -78,12 +78,10 @@ impl UnixBackend {
         self.watcher.iter_mut().for_each(|watcher| watcher.await_late(run, now));
     }
 
-    /// A hung command stays one.
+    /// It only gets worse.
     fn set_conduct(&mut self, new: Conduct) {
-        if let Run::Alive { conduct, .. } = &mut self.run
-            && *conduct != Conduct::Hung
-        {
-            *conduct = new;
+        if let Run::Alive { conduct, .. } = &mut self.run {
+            *conduct = new.max(*conduct);
         }
     }
 
@@ -210,10 +208,10 @@ impl UnixBackend {
     fn tell_disregard(&mut self) {
         let Run::Alive { main, conduct: Conduct::Asked | Conduct::Hung, .. } = self.run else { return };
         let signal = self.stop_signal;
-        let is_first_kill = !self.tree.was_sent(main, Signal::KILL);
-        if let Some(disregard) = disregard(main, signal).filter(|_| is_first_kill) {
+        if let Some(disregard) = disregard(main, signal) {
             self.tell(UnixNotice::SignalDisregarded { process: named(main), signal, disregard });
         }
+        self.set_conduct(Conduct::Killed);
     }
 }
 
@@ -229,7 +227,8 @@ fn disregard(pid: i32, signal: Signal) -> Option<Disregard> {
         let bits = u64::from_str_radix(digits.trim(), 16).ok()?;
         Some(bits & 1 << (signal.number() - 1) != 0)
     };
-    match (has("SigIgn:")?, has("SigBlk:")?) {
+    // Shells block signals for moments: one that blocks this signal for good leaves it pending.
+    match (has("SigIgn:")?, has("SigBlk:")? && has("ShdPnd:")?) {
         (true, _) => Some(Disregard::Ignored),
         (false, true) => Some(Disregard::Blocked),
         (false, false) => None,
@@ -250,6 +249,8 @@ mod tests {
             while named(pid).name != "sleep" {
                 std::thread::yield_now();
             }
+            assert!(how == "ignore" || disregard(pid, Signal::TERM).is_none(), "blocked, but not sent");
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGTERM).unwrap();
             assert_eq!(disregard(pid, Signal::TERM), Some(expected));
             assert!([Signal::USR1, Signal::VTALRM].iter().all(|signal| disregard(pid, *signal).is_none()));
             child.kill().unwrap();

@@ -23,14 +23,16 @@ pub(crate) enum Run<K> {
     Ended { run: RunId, rest: Rest<K>, last_event: LastEvent },
 }
 
-/// What was asked of a main process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// What was asked of a main process, and how it went, from good to bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Conduct {
     Free,
     /// It was asked to leave.
     Asked,
     /// It hung, and was asked to leave.
     Hung,
+    /// It did not leave.
+    Killed,
 }
 
 /// Who has what is left of a run.

@@ -6,10 +6,10 @@ use crate::patience::{self, LastWords};
 use crate::report::display::{Escaped, Seconds};
 use crate::report::{Change, Record, Sink, Standing, Status, Troubles};
 use crate::sinks::metrics;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, io};
-use supervisor_backend_unix::{OwnFile, Stall, Worker, within};
+use supervisor_backend_unix::{OwnFile, Stall, Worker, is_at_hand, within};
 
 /// Heartbeats alone rewrite the files no more often than this.
 const SELDOM: Duration = Duration::from_secs(1);
@@ -23,6 +23,7 @@ pub struct StateFiles {
 
 /// One of them.
 struct StateFile {
+    path: PathBuf,
     form: FileForm,
     /// Only the latest version is worth writing.
     versions: Worker<Version>,
@@ -80,7 +81,7 @@ impl Sink for StateFiles {
     fn flush(&mut self, last_words: &mut LastWords) {
         // What heartbeats alone have changed.
         self.write();
-        self.files.iter().for_each(|file| last_words.spend(|left| file.versions.flush(left)));
+        self.files.iter().for_each(|file| last_words.spend(|left| file.flush(left)));
     }
 }
 
@@ -94,7 +95,8 @@ impl StateFile {
         let complaint = Complaint { option, words, troubles: troubles.clone() };
         let of_failure = complaint.clone();
         let versions = writer(file.clone(), move |error| of_failure.tell(&error.to_string()));
-        Ok(StateFile { form: *form, versions, last: first, stall: Stall::None, complaint })
+        let path = file.path().to_owned();
+        Ok(StateFile { path, form: *form, versions, last: first, stall: Stall::None, complaint })
     }
 
     /// Tells once of a file system that does not answer any more.
@@ -107,6 +109,11 @@ impl StateFile {
         if let Some(waited) = self.stall.overdue(at) {
             self.complaint.tell(&format!("its file system does not answer for {}", Seconds(waited)));
         }
+    }
+
+    /// A file system of this machine answers, however busy the machine is.
+    fn flush(&self, patience: Duration) {
+        self.versions.flush(if is_at_hand(&self.path) { patience::LONG } else { patience });
     }
 
     fn write(&mut self, status: &Status) {
@@ -226,8 +233,8 @@ mod tests {
         let (troubles, told) = Troubles::channel();
         let versions = Worker::new("test", 1, move |_| gate.recv().unwrap());
         let complaint = Complaint { option: "--status-file", words: "x: cannot be written".to_owned(), troubles };
-        let last = Version::Gone;
-        let mut file = StateFile { form: FileForm::Status, versions, last, stall: Stall::None, complaint };
+        let (path, form, last) = ("x".into(), FileForm::Status, Version::Gone);
+        let mut file = StateFile { path, form, versions, last, stall: Stall::None, complaint };
         let at = |seconds| supervisor_core::Instant::from_origin(Duration::from_secs(seconds));
         file.complain_of_stall(at(0));
         file.versions.put(text("1"));
