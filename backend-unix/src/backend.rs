@@ -128,7 +128,7 @@ impl UnixBackend {
     /// at once. `report` is told what they meet.
     pub fn finish(&mut self, patience: Duration, mut report: impl FnMut(UnixNotice)) {
         let until = self.now() + patience;
-        let hurry_at = self.now() + patience / 2;
+        let hurry_at = self.now() + patience / 4;
         loop {
             if self.now() >= hurry_at {
                 self.hooks.iter_mut().for_each(HookRunner::hurry);

@@ -1,6 +1,7 @@
 //! Runs a program for each event, beside supervision: one at a time, in order, and none for long. Only near the end of
 //! the supervisor, when a slow one would cost the last events, they run side by side.
 
+use crate::clock::SystemClock;
 use crate::helper::{Helper, HelperEnd};
 use crate::keeper::Company;
 use crate::keeper::exec::{Command, Output, Program, Role, variable};
@@ -21,6 +22,8 @@ const MOST_WAITING: usize = 256;
 const MOST_MILESTONES: usize = 1 << 14;
 /// How long one may take.
 const LONGEST: Duration = Duration::from_secs(10);
+/// What repeats and has waited for so long gives way to milestones behind it.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How many run side by side near the end.
 const MOST_AT_ONCE: usize = 16;
 /// Calls that are named where they could not be made; more are only counted.
@@ -48,6 +51,7 @@ struct Call {
     event: &'static str,
     input: String,
     weight: Weight,
+    pushed: Instant,
 }
 
 impl HookQueue {
@@ -60,7 +64,7 @@ impl HookQueue {
     /// Adds a call: the value of `SUPERVISOR_EVENT`, and what the hook reads.
     pub fn push(&self, event: &'static str, input: String, weight: Weight) {
         // It is lost only when the process ends.
-        let _ = self.0.send(Call { event, input, weight });
+        let _ = self.0.send(Call { event, input, weight, pushed: SystemClock::now() });
     }
 }
 
@@ -123,6 +127,7 @@ impl HookRunner {
             notices.extend(end.and_then(|end| trouble(event, end)));
         }
         while self.running.len() < self.pace.most_at_once() {
+            self.dropped += give_way(&mut self.waiting, now);
             let dropped = std::mem::take(&mut self.dropped);
             if dropped > 0 {
                 notices.push(failed(lost(dropped)));
@@ -130,7 +135,7 @@ impl HookRunner {
             let Some(call) = self.waiting.pop_front() else { break };
             match self.start(&call, now, signals, company) {
                 Ok(helper) => self.running.push(Running { event: call.event, helper }),
-                Err(error) => notices.push(failed(format!("{}: cannot be started: {error}", call.event))),
+                Err(error) => notices.push(failed(format!("{}: the hook cannot be started: {error}", call.event))),
             }
         }
         notices
@@ -210,6 +215,18 @@ fn make_room(waiting: &mut VecDeque<Call>) -> bool {
     surplus.and_then(|index| waiting.remove(index)).is_some()
 }
 
+/// Where milestones wait behind what repeats for longer than they should, that goes; tells how much did.
+fn give_way(waiting: &mut VecDeque<Call>, now: Instant) -> u64 {
+    let before = waiting.len();
+    let mut ahead = waiting.iter().rposition(|call| call.weight == Weight::Milestone).unwrap_or_default();
+    waiting.retain(|call| {
+        let is_ahead = ahead > 0;
+        ahead = ahead.saturating_sub(1);
+        !(is_ahead && call.weight == Weight::Repeats && now - call.pushed >= LONGEST_WAIT)
+    });
+    (before - waiting.len()) as u64
+}
+
 fn trouble(event: &str, end: HelperEnd) -> Option<UnixNotice> {
     let words = match end {
         HelperEnd::Exited(ExitStatus::Code(0)) => return None,
@@ -221,9 +238,9 @@ fn trouble(event: &str, end: HelperEnd) -> Option<UnixNotice> {
         HelperEnd::NotStarted(os_error) => {
             format!("cannot be started: {}", io::Error::from_raw_os_error(os_error))
         }
-        HelperEnd::TookTooLong => "still running after 10 s, and killed".to_owned(),
+        HelperEnd::TookTooLong => "was still running after 10 s, and was killed".to_owned(),
     };
-    Some(failed(format!("{event}: {words}")))
+    Some(failed(format!("{event}: the hook {words}")))
 }
 
 fn failed(words: String) -> UnixNotice {
@@ -235,7 +252,25 @@ mod tests {
     use super::*;
 
     fn call(event: &'static str, weight: Weight) -> Call {
-        Call { event, input: String::new(), weight }
+        Call { event, input: String::new(), weight, pushed: Instant::from_origin(Duration::ZERO) }
+    }
+
+    #[test]
+    fn what_repeats_gives_way_to_a_milestone_that_has_waited_for_it() {
+        let at = |millis| Instant::from_origin(Duration::from_millis(millis));
+        let repeats = || call("status", Weight::Repeats);
+        let mut waiting = VecDeque::from([repeats(), call("hung", Weight::Milestone), repeats(), repeats()]);
+        waiting[2].pushed = at(1);
+        waiting.push_back(call("exited", Weight::Milestone));
+        waiting.push_back(repeats());
+        let events = |waiting: &VecDeque<Call>| waiting.iter().map(|call| call.event).collect::<Vec<_>>().join(" ");
+        assert_eq!(give_way(&mut waiting, at(999)), 0);
+        assert_eq!(give_way(&mut waiting, at(1000)), 2);
+        assert_eq!(events(&waiting), "hung status exited status", "the younger one, and what is behind, stay");
+        assert_eq!(give_way(&mut waiting, at(5000)), 1);
+        waiting.retain(|call| call.weight == Weight::Repeats);
+        assert_eq!((give_way(&mut waiting, at(5000)), events(&waiting).as_str()), (0, "status"), "nothing is behind");
+        assert_eq!(give_way(&mut VecDeque::new(), at(5000)), 0);
     }
 
     #[test]
@@ -265,11 +300,11 @@ mod tests {
     fn a_hook_that_fails_is_told_of_with_its_event() {
         let table = [
             (HelperEnd::Exited(ExitStatus::Code(0)), ""),
-            (HelperEnd::Exited(ExitStatus::Code(3)), "hung: exited with code 3"),
-            (HelperEnd::Exited(ExitStatus::Signal(9)), "hung: was killed by SIGKILL"),
-            (HelperEnd::Exited(ExitStatus::Signal(32)), "hung: was killed by signal 32"),
-            (HelperEnd::NotStarted(13), "hung: cannot be started: Permission denied (os error 13)"),
-            (HelperEnd::TookTooLong, "hung: still running after 10 s, and killed"),
+            (HelperEnd::Exited(ExitStatus::Code(3)), "hung: the hook exited with code 3"),
+            (HelperEnd::Exited(ExitStatus::Signal(9)), "hung: the hook was killed by SIGKILL"),
+            (HelperEnd::Exited(ExitStatus::Signal(32)), "hung: the hook was killed by signal 32"),
+            (HelperEnd::NotStarted(13), "hung: the hook cannot be started: Permission denied (os error 13)"),
+            (HelperEnd::TookTooLong, "hung: the hook was still running after 10 s, and was killed"),
         ];
         for (end, told) in table {
             assert_eq!(words(trouble("hung", end)), told);

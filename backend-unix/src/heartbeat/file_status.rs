@@ -5,7 +5,7 @@ use nix::libc;
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, Statx, StatxFlags, StatxTimestamp, Timespec,
 };
-use rustix::fs::{major, minor, openat2, statx};
+use rustix::fs::{major, minor, openat2, statat, statx};
 use rustix::io::Errno;
 use std::io;
 use std::path::Path;
@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What identifies a version of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileStatus {
+    /// The symbolic link that led to it, if the path is one.
+    link: Option<Link>,
     device: (u32, u32),
     inode: u64,
     size: u64,
@@ -22,10 +24,17 @@ pub(crate) struct FileStatus {
     pub changed: Timespec,
 }
 
+/// What identifies a symbolic link: one that was switched away and back is another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Link {
+    inode: u64,
+    changed: Timespec,
+}
+
 impl FileStatus {
-    /// Whether this is the same file, perhaps in another version.
+    /// Whether this is the same file by the same link, perhaps in another version.
     pub fn is_same_file(&self, other: &FileStatus) -> bool {
-        (self.device, self.inode) == (other.device, other.inode)
+        (self.link, self.device, self.inode) == (other.link, other.device, other.inode)
     }
 
     /// Whether its stamps have whole seconds, as those of FAT and of small ext3.
@@ -40,23 +49,36 @@ impl FileStatus {
 /// # Errors
 /// Those of statx(2), and `IsADirectory`.
 pub(crate) fn file_status(path: &Path) -> io::Result<FileStatus> {
-    let wanted = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::SIZE | StatxFlags::MTIME | StatxFlags::CTIME;
-    let (kind, status) = match statx(CWD, path, AtFlags::STATX_FORCE_SYNC, wanted) {
-        Ok(status) => (FileType::from_raw_mode(status.stx_mode.into()), FileStatus::from(status)),
-        // Before Linux 4.11, and where a filter denies it.
-        Err(Errno::NOSYS | Errno::PERM) => {
-            let status = rustix::fs::stat(path)?;
-            (FileType::from_raw_mode(status.st_mode), FileStatus::from(status))
+    let (kind, status) = status_of(path, AtFlags::SYMLINK_NOFOLLOW)?;
+    let (kind, status) = match kind {
+        FileType::Symlink => {
+            let link = Link { inode: status.inode, changed: status.changed };
+            let (kind, status) = status_of(path, AtFlags::empty())?;
+            (kind, FileStatus { link: Some(link), ..status })
         }
-        Err(error) => return Err(error.into()),
+        _ => (kind, status),
     };
     if kind == FileType::Directory { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(status) }
+}
+
+fn status_of(path: &Path, links: AtFlags) -> io::Result<(FileType, FileStatus)> {
+    let wanted = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::SIZE | StatxFlags::MTIME | StatxFlags::CTIME;
+    match statx(CWD, path, AtFlags::STATX_FORCE_SYNC | links, wanted) {
+        Ok(status) => Ok((FileType::from_raw_mode(status.stx_mode.into()), status.into())),
+        // Before Linux 4.11, and where a filter denies it.
+        Err(Errno::NOSYS | Errno::PERM) => {
+            let status = statat(CWD, path, links)?;
+            Ok((FileType::from_raw_mode(status.st_mode), status.into()))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 impl From<Statx> for FileStatus {
     fn from(status: Statx) -> FileStatus {
         let time = |stamp: StatxTimestamp| Timespec { tv_sec: stamp.tv_sec, tv_nsec: stamp.tv_nsec.into() };
         FileStatus {
+            link: None,
             device: (status.stx_dev_major, status.stx_dev_minor),
             inode: status.stx_ino,
             size: status.stx_size,
@@ -70,6 +92,7 @@ impl From<Stat> for FileStatus {
     fn from(status: Stat) -> FileStatus {
         // The types of the fields are not the same everywhere.
         FileStatus {
+            link: None,
             device: (major(status.st_dev), minor(status.st_dev)),
             inode: status.st_ino as _,
             size: status.st_size as _,
@@ -215,7 +238,7 @@ mod tests {
     fn a_version_of_a_file_is_not_another_file() {
         let whole = Timespec { tv_sec: 7, tv_nsec: 0 };
         let fine = Timespec { tv_sec: 7, tv_nsec: 1 };
-        let file = FileStatus { device: (1, 2), inode: 3, size: 4, modified: whole, changed: whole };
+        let file = FileStatus { link: None, device: (1, 2), inode: 3, size: 4, modified: whole, changed: whole };
         assert!(file.is_same_file(&FileStatus { size: 5, changed: fine, ..file }));
         for other in [FileStatus { inode: 4, ..file }, FileStatus { device: (1, 3), ..file }] {
             assert!(!file.is_same_file(&other));

@@ -19,7 +19,20 @@ pub(crate) struct Heartbeat<C> {
     last_look: Reading,
     /// The file as it was last seen. A file that is gone since is no heartbeat, nor is its absence.
     last_seen: Option<FileStatus>,
+    hiding: Hiding,
 }
+
+/// Whether a heartbeat may be hidden, since its stamp is the same as that of the one before.
+#[derive(Clone, Copy)]
+enum Hiding {
+    /// It would have another stamp, or there was no heartbeat in this run.
+    Impossible,
+    /// The last one is stamped in whole seconds. Others may have the same stamp until then, by the wall clock.
+    Possible { until: i128 },
+}
+
+/// The coarsest stamps, those of FAT, have two seconds.
+const COARSEST_STAMP: i128 = 2_000_000_000;
 
 /// What a look finds.
 #[derive(Debug)]
@@ -49,13 +62,14 @@ pub(crate) enum Precision {
 impl<C: Clock> Heartbeat<C> {
     pub fn new(path: PathBuf, clock: C) -> Heartbeat<C> {
         let last_look = clock.read();
-        Heartbeat { path, clock, last_look, last_seen: None }
+        Heartbeat { path, clock, last_look, last_seen: None, hiding: Hiding::Impossible }
     }
 
     /// Takes the file as it is before a start: what is there now is no heartbeat of the new run.
     pub fn begin(&mut self) -> Look {
         let (seen, found) = self.see();
         self.last_seen = seen;
+        self.hiding = Hiding::Impossible;
         self.last_look = self.clock.read();
         self.clock.was_stepped();
         Look { observation: Observation::Unchanged, found, rights: None }
@@ -70,10 +84,16 @@ impl<C: Clock> Heartbeat<C> {
             Some(file) if Some(file) != self.last_seen => {
                 let is_dated = !was_stepped && !self.was_switched(&file);
                 self.last_seen = Some(file);
+                self.hiding = if file.is_stamped_in_seconds() {
+                    Hiding::Possible { until: nanos(file.changed) + COARSEST_STAMP + stamp_lag() }
+                } else {
+                    Hiding::Impossible
+                };
                 let moment = is_dated.then(|| self.moment_of(file, look)).flatten();
                 moment.map_or(Observation::ChangedSometime, |at| Observation::Changed { at })
             }
-            Some(_) | None => Observation::Unchanged,
+            Some(_) => self.hidden(look),
+            None => Observation::Unchanged,
         };
         self.last_look = look;
         let rights = match observation {
@@ -108,6 +128,20 @@ impl<C: Clock> Heartbeat<C> {
         !is_same_file && std::fs::canonicalize(&self.path).ok().as_ref() != Some(&self.path)
     }
 
+    /// What may have become of a file that looks as it did at the last look: heartbeats may be hidden until their stamps
+    /// would tell.
+    fn hidden(&mut self, look: Reading) -> Observation {
+        let Hiding::Possible { until } = self.hiding else { return Observation::Unchanged };
+        if until > look.wall && until - look.wall <= COARSEST_STAMP + stamp_lag() {
+            return Observation::ChangedSometime;
+        }
+        self.hiding = Hiding::Impossible;
+        if until <= self.last_look.wall {
+            return Observation::Unchanged;
+        }
+        self.at(until, look).map_or(Observation::ChangedSometime, |at| Observation::Changed { at })
+    }
+
     /// When the change was made, at the latest, where its stamp can be believed: it lies between the two looks, the
     /// clocks agree on the length of that interval, the file system uses the clock of this machine, and stamps finer
     /// than seconds.
@@ -115,18 +149,22 @@ impl<C: Clock> Heartbeat<C> {
     /// The stamp is the status change time: unlike the modification time, no program can set it.
     fn moment_of(&self, file: FileStatus, look: Reading) -> Option<Instant> {
         let stamp = nanos(file.changed);
-        let wall_interval = look.wall - self.last_look.wall;
-        let interval = (look.monotonic - self.last_look.monotonic).as_nanos();
-        let clocks_agree = wall_interval.abs_diff(interval as i128) <= AGREEMENT;
         let lag = stamp_lag();
         let in_interval = (self.last_look.wall - lag..=look.wall).contains(&stamp);
         let is_fine = file.changed.tv_nsec != 0;
-        if !(clocks_agree && in_interval && is_fine && file_status::is_stamped_by_this_machine(&self.path)) {
+        if !(in_interval && is_fine && file_status::is_stamped_by_this_machine(&self.path)) {
             return None;
         }
-        let latest = (stamp + lag).min(look.wall);
-        let age = Duration::from_nanos(u64::try_from(look.wall - latest).ok()?);
-        Some(Instant::from_origin(look.monotonic.since_origin().saturating_sub(age)))
+        self.at((stamp + lag).min(look.wall), look)
+    }
+
+    /// A moment of the wall clock before this look, where the clocks agree on the interval since the last one.
+    fn at(&self, wall: i128, look: Reading) -> Option<Instant> {
+        let wall_interval = look.wall - self.last_look.wall;
+        let interval = (look.monotonic - self.last_look.monotonic).as_nanos();
+        let clocks_agree = wall_interval.abs_diff(interval as i128) <= AGREEMENT;
+        let age = Duration::from_nanos(u64::try_from(look.wall - wall).ok()?);
+        clocks_agree.then(|| Instant::from_origin(look.monotonic.since_origin().saturating_sub(age)))
     }
 }
 
@@ -337,6 +375,53 @@ mod tests {
         f.begin();
         std::os::unix::fs::symlink(&older, &f.path).unwrap();
         assert_eq!(f.look(), Observation::ChangedSometime);
+    }
+
+    #[test]
+    fn a_link_that_is_switched_there_and_back_is_a_heartbeat_of_unknown_time() {
+        let mut f = fixture();
+        let (one, two) = (f.path.with_extension("1"), f.path.with_extension("2"));
+        let switch_to = |file: &std::path::Path| {
+            let link = f.path.with_extension("link");
+            std::os::unix::fs::symlink(file, &link).unwrap();
+            fs::rename(&link, &f.path).unwrap();
+        };
+        [&one, &two].into_iter().for_each(|file| fs::write(file, "").unwrap());
+        switch_to(&one);
+        f.heartbeat.begin();
+        f.wait_for_a_tick();
+        switch_to(&two);
+        f.beat();
+        switch_to(&one);
+        assert_eq!(f.heartbeat.look().observation, Observation::ChangedSometime);
+        assert_eq!(f.heartbeat.look().observation, Observation::Unchanged);
+    }
+
+    /// As on a file system with stamps of whole seconds, where two heartbeats in one second look alike.
+    #[test]
+    fn what_a_coarse_stamp_may_hide_is_a_heartbeat() {
+        let mut f = fixture();
+        f.begin();
+        let look = |monotonic: u64, wall: i128| Reading {
+            monotonic: Instant::from_origin(Duration::from_millis(monotonic)),
+            wall: wall * 1_000_000,
+        };
+        assert_eq!(f.heartbeat.hidden(look(500, 10_500)), Observation::Unchanged, "no heartbeat yet");
+        let until = 12_000_000_000;
+        (f.heartbeat.hiding, f.heartbeat.last_look) = (Hiding::Possible { until }, look(500, 10_500));
+        assert_eq!(f.heartbeat.hidden(look(1500, 11_500)), Observation::ChangedSometime);
+        f.heartbeat.last_look = look(1500, 11_500);
+        let at = Instant::from_origin(Duration::from_millis(2000));
+        assert_eq!(f.heartbeat.hidden(look(3500, 13_500)), Observation::Changed { at });
+        assert_eq!(f.heartbeat.hidden(look(3500, 13_500)), Observation::Unchanged, "once");
+        // A clock that was set back must not hide a hang for ever.
+        (f.heartbeat.hiding, f.heartbeat.last_look) = (Hiding::Possible { until }, look(500, 10_500));
+        assert_eq!(f.heartbeat.hidden(look(1500, 1_500)), Observation::ChangedSometime);
+        f.heartbeat.last_look = look(1500, 1_500);
+        assert_eq!(f.heartbeat.hidden(look(2500, 2_500)), Observation::Unchanged);
+        // All was told before.
+        (f.heartbeat.hiding, f.heartbeat.last_look) = (Hiding::Possible { until }, look(2500, 12_500));
+        assert_eq!(f.heartbeat.hidden(look(3500, 13_500)), Observation::Unchanged);
     }
 
     fn lag() -> Duration {

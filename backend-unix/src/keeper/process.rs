@@ -23,6 +23,9 @@ const LONG_PAUSE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 /// So many times with the short pause: about ten seconds.
 const QUICK_PASSES: u32 = 2000;
 
+/// A supervisor that dies has closed the line within this time.
+const LAST_MOMENT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
 /// After so long children are looked for again that could not be.
 const RETRY: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
@@ -344,12 +347,28 @@ impl Keeper<'_> {
     /// Kills all children; then removes what a dead supervisor leaves behind, and exits.
     fn clear(&mut self) -> ! {
         kill_children(self.descriptors.inbox);
-        let has_supervisor =
-            recv(self.descriptors.line.as_raw_fd(), &mut [0; Order::LENGTH], MsgFlags::MSG_DONTWAIT) != Ok(0);
-        if !has_supervisor {
+        if has_ended(self.descriptors.line) {
             self.remains.clear();
         }
         linux::exit(0)
+    }
+}
+
+/// Whether the supervisor has closed its end of the line. Of one that dies, a thread may leave its children to another
+/// parent while the last one is about to close the line; and its last orders may be unread, as may our last reports.
+fn has_ended(line: BorrowedFd<'_>) -> bool {
+    loop {
+        match recv(line.as_raw_fd(), &mut [0; Order::LENGTH], MsgFlags::MSG_DONTWAIT) {
+            Ok(0) => return true,
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::ENOMEM) => {
+                if poll(&mut [PollFd::from_borrowed_fd(line, PollFlags::IN)], Some(&LAST_MOMENT)) == Ok(0) {
+                    return false;
+                }
+            }
+            // Reset, where it has not read all.
+            Err(_) => return true,
+        }
     }
 }
 
@@ -367,5 +386,41 @@ fn tell(line: BorrowedFd<'_>, report: Report) -> Result<(), Errno> {
             Err(ENOBUFS | ENOMEM) => drop(poll(&mut [], Some(&PAUSE))),
             result => return result.map(drop).map_err(|error| Errno::from_raw_os_error(error as i32)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn line() -> (OwnedFd, OwnedFd) {
+        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap()
+    }
+
+    #[test]
+    fn a_line_ends_with_orders_or_reports_that_nobody_has_read() {
+        let order = Order { recipient: super::super::protocol::Recipient::Group, signal: Signal::TERM }.to_bytes();
+        let (own, far) = line();
+        send(far.as_raw_fd(), &order, MsgFlags::empty()).unwrap();
+        drop(far);
+        assert!(has_ended(own.as_fd()));
+        let (own, far) = line();
+        tell(own.as_fd(), Report::Continued { pid: 1 }).unwrap();
+        drop(far);
+        assert!(has_ended(own.as_fd()));
+    }
+
+    #[test]
+    fn a_line_that_is_about_to_end_is_waited_for_and_another_is_not_for_long() {
+        let (own, far) = line();
+        let closing = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            drop(far);
+        });
+        assert!(has_ended(own.as_fd()));
+        closing.join().unwrap();
+        let (own, _far) = line();
+        assert!(!has_ended(own.as_fd()));
     }
 }

@@ -376,8 +376,8 @@ fn hooks_that_fail_are_reported() {
     );
     let end = place.run(&["--on-event", hook.to_str().unwrap()], "exit 0");
     end.assert_code(0);
-    end.assert_tells(&["--on-event: the hook failed: started: exited with code 5"]);
-    end.assert_tells(&["--on-event: the hook failed: exited: was killed by SIGKILL"]);
+    end.assert_tells(&["--on-event: started: the hook exited with code 5"]);
+    end.assert_tells(&["--on-event: exited: the hook was killed by SIGKILL"]);
 }
 
 #[test]
@@ -386,7 +386,7 @@ fn a_hook_that_vanishes_is_reported() {
     let hook = place.script("hook", "rm \"$0\"");
     let end = place.run(&["--on-event", hook.to_str().unwrap()], "exit 0");
     end.assert_code(0);
-    end.assert_tells(&["--on-event: the hook failed: started: cannot be started: No such file"]);
+    end.assert_tells(&["--on-event: started: the hook cannot be started: No such file"]);
 }
 
 /// What a hook started is none of the command's business, and the other way round.

@@ -53,7 +53,7 @@ impl Sentences {
                 format!("--notify: the supervisor can make no folder for the socket, so that {words}: {error}")
             }
             Trouble::MessageRefused { error } => format!("--notify: the supervisor ignored a message: {error}"),
-            Trouble::HookFailed { error } => format!("--on-event: the hook failed: {error}"),
+            Trouble::HookFailed { error } => format!("--on-event: {error}"),
         }
     }
 }

@@ -270,7 +270,7 @@ fn troubles() {
             Trouble::MessageRefused { error: error() },
             "--notify: the supervisor ignored a message: Permission denied (os error 13)",
         ),
-        (Trouble::HookFailed { error: error() }, "--on-event: the hook failed: Permission denied (os error 13)"),
+        (Trouble::HookFailed { error: error() }, "--on-event: Permission denied (os error 13)"),
     ];
     for (trouble, words) in table {
         let notice = UnixNotice::Trouble(trouble);
