@@ -146,7 +146,7 @@ impl<T> Shared<T> {
 }
 
 /// Between two looks for a request to stop.
-const GLANCE: Duration = Duration::from_millis(20);
+pub(crate) const GLANCE: Duration = Duration::from_millis(20);
 
 /// What `work` comes to, unless that takes too long, or a request to stop comes meanwhile. A thread of its own does it,
 /// and goes on then. Where none can be had, it is done here, however long it takes.

@@ -2,8 +2,9 @@
 //! a folder of its own, which goes with the supervisor, or with its keeper. Where there is no folder to write to, the
 //! name is abstract after all.
 
+use crate::errand::in_a_process;
 use crate::heartbeat::file_status::is_at_hand;
-use crate::worker::{within, within_at};
+use crate::worker::within;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, connect, setsockopt, socket, sockopt};
 use rustix::fs::{rmdir, unlink};
 use std::ffi::{CString, OsString};
@@ -68,11 +69,10 @@ impl Address {
 
     /// The same, but does not wait for a file system that does not answer.
     pub fn remove(&self) {
-        let Address::Folder { folder, .. } = self else { return };
-        let address = self.clone();
+        let Address::Folder { .. } = self else { return };
         // What is not gone by then is swept by the next supervisor that looks here.
-        let _ = within_at(folder, PATIENCE, move || {
-            address.clear();
+        let _ = in_a_process(PATIENCE, || {
+            self.clear();
             Ok(())
         });
     }
@@ -101,20 +101,24 @@ pub(crate) fn bind_somewhere() -> io::Result<(OwnedFd, Address, Option<io::Error
 }
 
 fn bind_below(place: PathBuf, name: &str) -> io::Result<(OwnedFd, Address)> {
-    let name = name.to_owned();
-    if is_at_hand(&place.join(&name)) {
+    let folder = place.join(name);
+    Address::in_folder(folder.clone())?.raw()?;
+    in_a_process(PATIENCE, || create(&folder))?;
+    if is_at_hand(&folder) {
         sweep(&place);
-        return bind_in_folder(place.join(name));
+        return bind_in_folder(folder);
     }
-    within(PATIENCE, move || bind_in_folder(place.join(&name)))
+    within(PATIENCE, move || bind_in_folder(folder.clone()))
+}
+
+/// Others may pass, and see nothing.
+fn create(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o711).create(folder)
 }
 
 fn bind_in_folder(folder: PathBuf) -> io::Result<(OwnedFd, Address)> {
     let address = Address::in_folder(folder)?;
-    address.raw()?;
     let Address::Folder { folder, .. } = &address else { return Err(io::ErrorKind::InvalidInput.into()) };
-    // Others may pass, and see nothing.
-    DirBuilder::new().mode(0o711).create(folder)?;
     let bound = fs::set_permissions(folder, Permissions::from_mode(0o711)).and_then(|()| {
         let socket = bind_to(&address)?;
         // The command may have become another user.
@@ -169,6 +173,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let (living, dead) = (place.path().join("supervisor-1-a"), place.path().join("supervisor-2-b"));
         let (other, plain) = (place.path().join("other"), place.path().join("supervisor-3-c"));
+        [&living, &dead, &other].into_iter().for_each(|folder| create(folder).unwrap());
         let (_socket, _) = bind_in_folder(living.clone()).unwrap();
         drop(bind_in_folder(dead.clone()).unwrap());
         drop(bind_in_folder(other.clone()).unwrap());
@@ -184,7 +189,7 @@ mod tests {
     #[test]
     fn others_may_pass_and_the_command_may_have_become_another_user() {
         let place = tempfile::tempdir().unwrap();
-        let (_socket, address) = bind_in_folder(place.path().join("supervisor-1-a")).unwrap();
+        let (_socket, address) = bind_below(place.path().to_owned(), "supervisor-1-a").unwrap();
         let Address::Folder { folder, .. } = &address else { panic!("it is a folder") };
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(folder), mode(&folder.join(SOCKET))), (0o711, 0o666));
@@ -197,9 +202,12 @@ mod tests {
     #[test]
     fn what_cannot_be_bound_leaves_no_folder() {
         let place = tempfile::tempdir().unwrap();
-        let long = place.path().join("x".repeat(100));
-        assert!(bind_in_folder(long.clone()).is_err() && !long.exists());
-        assert!(bind_in_folder(place.path().to_owned()).is_err(), "the folder of another");
-        assert!(place.path().exists());
+        for name in ["x".repeat(100).as_str(), "no/folder", "a\0b"] {
+            assert!(bind_below(place.path().to_owned(), name).is_err(), "{name}");
+        }
+        fs::create_dir(place.path().join("of-another")).unwrap();
+        assert!(bind_below(place.path().to_owned(), "of-another").is_err());
+        let left: Vec<_> = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["of-another"]);
     }
 }

@@ -9,7 +9,7 @@ use crate::sinks::metrics;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, io};
-use supervisor_backend_unix::{OwnFile, Stall, Worker, is_at_hand, within};
+use supervisor_backend_unix::{OwnFile, Stall, Worker, in_a_process, is_at_hand};
 
 /// Heartbeats alone rewrite the files no more often than this.
 const SELDOM: Duration = Duration::from_secs(1);
@@ -146,10 +146,9 @@ fn version(form: FileForm, status: &Status) -> Version {
 /// That the file cannot be written, that its file system does not answer, or that it is something that must not be
 /// replaced: a device, a pipe, a folder.
 fn create(file: &OwnFile, first: &Version) -> io::Result<()> {
-    let (file, first) = (file.clone(), first.clone());
-    within(patience::LONG, move || {
+    in_a_process(patience::LONG, || {
         refuse_what_is_no_file(file.path())?;
-        match &first {
+        match first {
             Version::Text(text) => file.replace(text),
             Version::Gone => file.make_way(),
         }

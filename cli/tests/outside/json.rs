@@ -1,6 +1,6 @@
 //! What programs read: the JSON log, the status file, metrics, hooks.
 
-use crate::support::{End, Place, Supervised, is_alive, now, wait_for_file, wait_until};
+use crate::support::{End, Place, Supervised, is_alive, now, python, wait_for_file, wait_until};
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -221,6 +221,28 @@ fn a_hook_that_is_far_too_slow_misses_what_repeats_and_that_is_told() {
     let calls = place.read("calls");
     for milestone in ["supervising", "started", "exited", "done"] {
         assert_eq!(calls.lines().filter(|call| *call == milestone).count(), 1, "{milestone}: {calls}");
+    }
+}
+
+/// It would take the hook a minute to tell all that the command says of itself.
+#[test]
+fn a_command_that_repeats_its_status_costs_a_slow_hook_no_milestone() {
+    let place = Place::new();
+    let hook = place.script("hook", "sleep 1; echo $SUPERVISOR_EVENT >> calls");
+    let chat = "import os, socket, sys, time\n\
+                own = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\
+                for number in range(40):\n    \
+                    own.sendto(b'STATUS=%d' % number, os.environ['NOTIFY_SOCKET'])\n    \
+                    time.sleep(0.1)\n\
+                sys.exit(3)\n";
+    std::fs::write(place.path("chat.py"), chat).unwrap();
+    let options = ["--notify", "--no-heartbeat", "--max-restarts", "0", "--grace-period", "8"];
+    let hook = ["--on-event", hook.to_str().unwrap(), python(), "chat.py"];
+    let end = Supervised::start(place.supervisor([&options[..], &hook].concat())).end();
+    end.assert_code(3);
+    let calls = place.read("calls");
+    for milestone in ["started", "exited", "done"] {
+        assert_eq!(calls.lines().filter(|call| *call == milestone).count(), 1, "{milestone}: {calls}{}", end.log);
     }
 }
 
