@@ -228,7 +228,7 @@ fn a_hook_that_is_far_too_slow_misses_what_repeats_and_that_is_told() {
 #[test]
 fn a_command_that_repeats_its_status_costs_a_slow_hook_no_milestone() {
     let place = Place::new();
-    let hook = place.script("hook", "sleep 1; echo $SUPERVISOR_EVENT >> calls");
+    let hook = place.script("hook", "sleep 2; echo $SUPERVISOR_EVENT >> calls");
     let chat = "import os, socket, sys, time\n\
                 own = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\
                 for number in range(40):\n    \
@@ -236,7 +236,7 @@ fn a_command_that_repeats_its_status_costs_a_slow_hook_no_milestone() {
                     time.sleep(0.1)\n\
                 sys.exit(3)\n";
     std::fs::write(place.path("chat.py"), chat).unwrap();
-    let options = ["--notify", "--no-heartbeat", "--max-restarts", "0", "--grace-period", "8"];
+    let options = ["--notify", "--no-heartbeat", "--max-restarts", "0"];
     let hook = ["--on-event", hook.to_str().unwrap(), python(), "chat.py"];
     let end = Supervised::start(place.supervisor([&options[..], &hook].concat())).end();
     end.assert_code(3);
