@@ -9,6 +9,7 @@ use supervisor_core::{Instant, Notice};
 pub struct KnownRun {
     /// The process id of its main process, which may have ended; 0 before the first start.
     pub pid: u32,
+    started: Instant,
     pub condition: Condition,
     beats: Beats,
 }
@@ -34,10 +35,24 @@ enum Beats {
     },
 }
 
+/// What heartbeats tell of those to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rhythm {
+    None,
+    /// One look has found heartbeats, the last of them so long after the start.
+    Once {
+        after: Duration,
+    },
+    /// So far apart on average.
+    Regular {
+        interval: Duration,
+    },
+}
+
 impl KnownRun {
     pub fn take(&mut self, notice: &Notice, at: Instant) {
         match *notice {
-            Notice::Started { pid, .. } => *self = KnownRun { pid, ..KnownRun::default() },
+            Notice::Started { pid, .. } => *self = KnownRun { pid, started: at, ..KnownRun::default() },
             Notice::Heartbeat { ago, .. } => {
                 let beat = Instant::from_origin(at.since_origin().saturating_sub(ago));
                 self.beats = match self.beats {
@@ -81,11 +96,14 @@ impl KnownRun {
         }
     }
 
-    /// How far apart the heartbeats were that looks have found in this run, on average; nothing if there were not two.
-    pub fn usual_interval(&self) -> Option<Duration> {
+    /// How the command has beaten, as far as looks have found in this run.
+    pub fn rhythm(&self) -> Rhythm {
         match self.beats {
-            Beats::None => None,
-            Beats::Some { first, last, intervals } => (last - first).checked_div(intervals),
+            Beats::None => Rhythm::None,
+            Beats::Some { first, last, intervals } => {
+                let once = Rhythm::Once { after: last - self.started };
+                (last - first).checked_div(intervals).map_or(once, |interval| Rhythm::Regular { interval })
+            }
         }
     }
 }
@@ -106,14 +124,15 @@ mod tests {
     fn the_usual_interval_is_that_of_heartbeats_and_not_of_looks() {
         let mut run = KnownRun::default();
         run.take(&Notice::Started { run: RUN, pid: 7 }, second(0));
-        assert_eq!(run.usual_interval(), None);
+        assert_eq!(run.rhythm(), Rhythm::None);
         for (at, ago) in [(20, 2), (38, 1), (57, 1)] {
             let ago = Duration::from_secs(ago);
             run.take(&Notice::Heartbeat { run: RUN, pid: 7, first: at == 20, ago }, second(at));
+            assert!(at > 20 || run.rhythm() == Rhythm::Once { after: Duration::from_secs(18) });
         }
-        assert_eq!(run.usual_interval(), Some(Duration::from_secs(19)));
+        assert_eq!(run.rhythm(), Rhythm::Regular { interval: Duration::from_secs(19) });
         run.take(&Notice::Started { run: RunId(2), pid: 8 }, second(60));
-        assert_eq!((run.usual_interval(), run.pid), (None, 8));
+        assert_eq!((run.rhythm(), run.pid), (Rhythm::None, 8));
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod start;
 mod trouble;
 
 use super::display::{Counted, Ended, Escaped, Failure, Reason, Seconds, SignalNumber, Status};
-use super::run::{Condition, KnownRun};
+use super::run::{Condition, KnownRun, Rhythm};
 use super::{Content, Standing};
 use crate::exit_code;
 use crate::options::Settings;
@@ -187,18 +187,29 @@ impl Sentences {
         };
         match evidence {
             Evidence::Silence { silence } => {
-                let usual = known.usual_interval().map(|usual| self.usually(usual)).unwrap_or_default();
-                format!(": pid {pid} was silent for {}{condition}{usual}", Seconds(silence))
+                let before = self.before(known.rhythm());
+                format!(": pid {pid} was silent for {}{condition}{before}", Seconds(silence))
             }
             Evidence::Report {} => format!(", as pid {pid} reports{condition}"),
         }
     }
 
-    fn usually(&self, interval: Duration) -> String {
-        let usual = format!(" (the heartbeats seen before were at most about {} apart", Seconds(interval));
-        match self.policy.watchdog {
-            Watchdog::On { timeout, .. } => format!("{usual}; --timeout is {})", Seconds(timeout)),
-            Watchdog::Off => usual + ")",
+    /// What heartbeats before a silence say of it.
+    fn before(&self, rhythm: Rhythm) -> String {
+        match (rhythm, self.policy.watchdog) {
+            (Rhythm::None, _) | (Rhythm::Once { .. }, Watchdog::Off) => String::new(),
+            (Rhythm::Once { after }, Watchdog::On { timeout, .. }) => {
+                let (after, timeout) = (Seconds(after), Seconds(timeout));
+                let seen = format!("its last heartbeat came {after} after the start");
+                format!(" ({seen}; if it beats less often than every {timeout}, raise --timeout)")
+            }
+            (Rhythm::Regular { interval }, watchdog) => {
+                let timeout = match watchdog {
+                    Watchdog::On { timeout, .. } => format!("; --timeout is {}", Seconds(timeout)),
+                    Watchdog::Off => String::new(),
+                };
+                format!(" (the heartbeats seen before were at most about {} apart{timeout})", Seconds(interval))
+            }
         }
     }
 

@@ -172,6 +172,16 @@ fn a_heartbeat_that_is_slower_than_the_timeout_is_told_of() {
     assert_eq!(end.count("raise --timeout"), 1, "{}", end.log);
 }
 
+/// The shell dies before it beats again.
+#[test]
+fn a_heartbeat_that_never_comes_in_time_is_told_of() {
+    let place = Place::new();
+    let script = "while :; do touch heartbeat.txt; sleep 1.5; done";
+    let end = place.run(&["--timeout", "0.8", "--max-restarts", "0"], script);
+    end.assert_code(124);
+    end.assert_tells(&["silent for", "if it beats less often than every 0.8 s, raise --timeout"]);
+}
+
 #[test]
 fn a_hang_after_heartbeats_names_the_interval_that_was_usual() {
     let place = Place::new();

@@ -58,6 +58,9 @@ fn a_hang_after_heartbeats_names_their_usual_interval() {
     for seconds in [15, 31, 45] {
         let beat = Notice::Heartbeat { run: RunId(1), pid: 7, first: seconds == 15, ago: Duration::ZERO };
         run.take(&beat, supervisor_core::Instant::from_origin(Duration::from_secs(seconds)));
+        let once = "silent for 20 s (its last heartbeat came 15 s after the start; if it beats less often than every 20 s, \
+                    raise --timeout);";
+        assert!(seconds > 15 || of_notice(&[], hung, &run).contains(once));
     }
     let words = of_notice(&[], hung, &run);
     assert!(words.contains("(the heartbeats seen before were at most about 15 s apart; --timeout is 20 s)"), "{words}");
