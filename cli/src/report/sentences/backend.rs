@@ -83,7 +83,7 @@ impl Sentences {
                 (Level::Info, format!("pid {pid} sent {many} more, too fast to show each of them"))
             }
             UnixNotice::ProbeFailed { outcome, last_words } => (Level::Warn, probe_failed(outcome, last_words)),
-            UnixNotice::Trouble(trouble) => (Level::Warn, self.trouble(trouble)),
+            UnixNotice::Trouble(trouble) => (self.trouble_level(trouble), self.trouble(trouble)),
             UnixNotice::Tick {} => (Level::Trace, String::new()),
         }
     }

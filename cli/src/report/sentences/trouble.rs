@@ -2,10 +2,24 @@
 
 use super::Sentences;
 use crate::report::display::Seconds;
+use log::Level;
+use std::time::Duration;
 use supervisor_backend_unix::Trouble;
 use supervisor_core::Watchdog;
 
+/// Time stamps are coarser than two seconds nowhere: those of FAT. A silence that is longer than this by some hardly
+/// grows by that.
+const COARSE_ENOUGH: Duration = Duration::from_secs(3);
+
 impl Sentences {
+    /// Coarse stamps are no trouble to those who have time.
+    pub(super) fn trouble_level(&self, trouble: &Trouble) -> Level {
+        match (trouble, self.policy.watchdog) {
+            (Trouble::CoarseStamps, Watchdog::On { timeout, .. }) if timeout >= COARSE_ENOUGH => Level::Debug,
+            _ => Level::Warn,
+        }
+    }
+
     pub(super) fn trouble(&self, trouble: &Trouble) -> String {
         let file = self.heartbeat_file.as_deref().unwrap_or_default();
         match trouble {
@@ -30,11 +44,17 @@ impl Sentences {
                 format!("the supervisor cannot look at the heartbeat file {file}, which counts as silence: {error}")
             }
             Trouble::CoarseStamps => {
-                let timeout = match self.policy.watchdog {
-                    Watchdog::On { timeout, .. } => format!(", which {} is too short for", Seconds(timeout)),
-                    Watchdog::Off => String::new(),
-                };
-                format!("the time stamps of {file} have whole seconds only{timeout}; use a longer --timeout")
+                let words = format!("the time stamps of {file} have whole seconds only");
+                match self.policy.watchdog {
+                    Watchdog::On { timeout, .. } if timeout < COARSE_ENOUGH => {
+                        let (timeout, enough) = (Seconds(timeout), Seconds(COARSE_ENOUGH));
+                        format!(
+                            "{words}, so that the supervisor finds hangs later than {timeout} allows; use a --timeout of \
+                             {enough} or more, or a file on another file system"
+                        )
+                    }
+                    Watchdog::On { .. } | Watchdog::Off => words,
+                }
             }
             Trouble::ProcessesInvisible { error } => {
                 format!(

@@ -244,10 +244,6 @@ fn troubles() {
             "the supervisor cannot look at the heartbeat file /x, which counts as silence: Permission denied (os error 13)",
         ),
         (
-            Trouble::CoarseStamps,
-            "the time stamps of /x have whole seconds only, which 20 s is too short for; use a longer --timeout",
-        ),
-        (
             Trouble::ProcessesInvisible { error: error() },
             "/proc does not show the command's processes, so that the supervisor can name and examine none of \
              them: Permission denied (os error 13)",
@@ -276,6 +272,18 @@ fn troubles() {
         let notice = UnixNotice::Trouble(trouble);
         assert_eq!(backend(&["--heartbeat-file", "/x"], &notice), (Level::Warn, words.to_owned()));
     }
+}
+
+#[test]
+fn coarse_stamps_are_a_trouble_where_a_silence_is_short() {
+    let told = |timeout| {
+        backend(&["--heartbeat-file", "/x", "--timeout", timeout], &UnixNotice::Trouble(Trouble::CoarseStamps))
+    };
+    let words = "the time stamps of /x have whole seconds only";
+    assert_eq!(told("3"), (Level::Debug, words.to_owned()));
+    let more = "so that the supervisor finds hangs later than 2.9 s allows; use a --timeout of 3 s or more, or a file on \
+                another file system";
+    assert_eq!(told("2.9"), (Level::Warn, format!("{words}, {more}")));
 }
 
 #[test]
