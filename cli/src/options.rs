@@ -67,7 +67,7 @@ struct Options {
 
     /// Time from the end of one probe to the start of the next [default: a third of the timeout]
     #[arg(long, value_name = "DURATION", help_heading = HEALTH)]
-    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(duration::duration_above_zero))]
+    #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(duration::duration))]
     probe_interval: Option<Duration>,
 
     /// Wait between asking the command to leave and killing it

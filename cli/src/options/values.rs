@@ -119,7 +119,9 @@ pub fn switch(value: OsString) -> Parsed<bool> {
 
 /// How often `-v` is meant by a variable.
 pub fn verbosity(value: OsString) -> Parsed<u8> {
-    text(value)?.parse().map_err(|_| "give 0, 1 or 2".to_owned())
+    let text = text(value)?;
+    let number = text.parse().ok().or_else(|| switch(text.into()).ok().map(u8::from));
+    number.ok_or_else(|| "give 0, 1 or 2".to_owned())
 }
 
 /// A decimal number, 0 or more.
@@ -204,6 +206,10 @@ mod tests {
             assert_eq!(switch(text.into()), Ok(false), "{text}");
         }
         assert!(restart("sometimes".into()).is_err() && switch("maybe".into()).is_err());
+        for (text, meant) in [("0", 0), ("1", 1), ("2", 2), ("Yes", 1), ("off", 0)] {
+            assert_eq!(verbosity(text.into()), Ok(meant), "{text}");
+        }
+        assert!(["maybe", "-1", "1.5"].iter().all(|text| verbosity(text.into()).is_err()));
     }
 
     #[test]

@@ -9,18 +9,22 @@ const SHELL_WORDS: [&str; 22] = [
 ];
 
 /// What ties commands together in a shell.
-const SHELL_SIGNS: [&str; 8] = ["&&", "||", ";", "|", ">", "<", "&", "$("];
+const SHELL_SIGNS: [&str; 10] = ["&&", "||", ";", "|", ">", "<", "&", "(", ")", "`"];
 
 /// What people ask of a daemon; this program has none, and would run such a word.
 const REQUESTS: [&str; 7] = ["help", "reload", "restart", "start", "status", "stop", "version"];
 
 /// The likeliest remedy. What it says to run can be pasted into a shell.
 pub fn remedy(program: &str, arguments: &[String]) -> String {
+    if let Some(inner) = within_quotes(program) {
+        return remedy(inner, arguments);
+    }
     let first = program.split_whitespace().next().unwrap_or_default();
     let is_line = first != program;
     let has_sign = |text: &str| SHELL_SIGNS.iter().any(|sign| text.contains(sign));
     let is_sign = |word: &str| SHELL_SIGNS.contains(&word);
-    if SHELL_WORDS.contains(&first) || (is_line && (has_sign(program) || arguments.iter().any(|word| is_sign(word)))) {
+    let is_of_a_shell = SHELL_WORDS.contains(&first) || program.starts_with("~/") || program.contains('$');
+    if is_of_a_shell || (is_line && (has_sign(program) || arguments.iter().any(|word| is_sign(word)))) {
         let raw_or_quoted = |word: &str| if is_sign(word) { word.to_owned() } else { quoted(word) };
         format!("only a shell understands this: run sh -c {}", quoted(&line(program, arguments, raw_or_quoted)))
     } else if is_assignment(first) {
@@ -45,6 +49,11 @@ pub fn remedy(program: &str, arguments: &[String]) -> String {
     }
 }
 
+/// What stands between quotes that a shell has left where they are.
+fn within_quotes(word: &str) -> Option<&str> {
+    ['"', '\''].into_iter().find_map(|quote| word.strip_prefix(quote)?.strip_suffix(quote))
+}
+
 /// The command as it would be typed. The program may be a command line itself; an argument is one word.
 fn line(program: &str, arguments: &[String], word: impl Fn(&str) -> String) -> String {
     arguments.iter().fold(program.to_owned(), |line, argument| line + " " + &word(argument))
@@ -56,7 +65,13 @@ mod tests {
 
     #[test]
     fn the_likeliest_remedy_is_named() {
-        let table: [(&[&str], &str); 22] = [
+        let table: [(&[&str], &str); 28] = [
+            (&["(touch x)"], "sh -c '(touch x)'"),
+            (&["~/bin/x", "two words"], "sh -c \"~/bin/x 'two words'\""),
+            (&["$HOME/x"], "sh -c '$HOME/x'"),
+            (&["\"touch started\""], "leave out the quotes around it, as in supervisor -- touch started"),
+            (&["'serverr'"], "none of the folders of PATH"),
+            (&["\""], "none of the folders of PATH"),
             (&["sleep 10"], "leave out the quotes around it, as in supervisor -- sleep 10"),
             (&["FOO=1", "server"], "env FOO=1 server"),
             (&["FOO=1 server"], "env FOO=1 server"),
