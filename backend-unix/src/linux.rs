@@ -2,11 +2,13 @@
 
 use nix::libc;
 use rustix::fd::{AsRawFd, BorrowedFd};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Dir, Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, setrlimit};
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr, OsString};
 use std::os::fd::RawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::{fs, io};
 
 /// Makes this process the parent of every descendant that loses its own: PR_SET_CHILD_SUBREAPER(2const).
@@ -187,6 +189,18 @@ pub(crate) fn read_proc(path: &str) -> io::Result<String> {
         bytes.reserve(ROOM);
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The names in a folder. The standard library would panic where the folder cannot be closed.
+pub(crate) fn names_in(folder: &Path) -> io::Result<Vec<OsString>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = with_room(|| Ok(open(folder, flags, Mode::empty())?))?;
+    let mut names = Vec::new();
+    for entry in Dir::new(opened)? {
+        names.push(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned());
+    }
+    names.retain(|name| name != "." && name != "..");
+    Ok(names)
 }
 
 #[cfg(test)]

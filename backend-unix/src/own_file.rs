@@ -4,6 +4,7 @@
 //! versions, which both see in one page of shared memory: a file that another supervisor has put there since is left
 //! alone.
 
+use crate::linux::names_in;
 use rustix::fs::{AtFlags, CWD, FlockOperation, Statx, StatxFlags, flock, statx, unlink};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 use std::ffi::CString;
@@ -164,16 +165,16 @@ fn create(path: &Path) -> io::Result<File> {
 /// writers hold no lock any more, in whatever PID namespace they were.
 fn sweep(path: &Path) {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return };
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let is_next = is_next_version(entry.file_name().as_bytes(), name.as_bytes());
+    for entry in names_in(folder).unwrap_or_default() {
+        let next = folder.join(&entry);
         let is_left = || {
-            File::open(entry.path()).is_ok_and(|file| {
-                entry.file_type().is_ok_and(|kind| kind.is_file())
+            File::open(&next).is_ok_and(|file| {
+                next.symlink_metadata().is_ok_and(|found| found.is_file())
                     && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
             })
         };
-        if is_next && is_left() {
-            let _ = std::fs::remove_file(entry.path());
+        if is_next_version(entry.as_bytes(), name.as_bytes()) && is_left() {
+            let _ = std::fs::remove_file(&next);
         }
     }
 }

@@ -63,15 +63,18 @@ pub(super) fn keep(birth: Birth<'_>) -> ! {
 /// children too and could not tell them apart. It exits as the keeper did, or with 1 when it has killed all.
 pub(super) fn keep_keeper(birth: Birth<'_>) -> ! {
     stand_apart();
-    let _ = rustix::process::set_child_subreaper(Some(getpid()));
+    let fail = |os_error: i32| -> ! {
+        let _ = tell(birth.line.as_fd(), Report::Failed { os_error });
+        linux::exit(0)
+    };
+    if let Err(error) = rustix::process::set_child_subreaper(Some(getpid())) {
+        fail(error.raw_os_error());
+    }
     // SAFETY: the child makes nothing but system calls.
     let keeper = match unsafe { fork() } {
         Ok(ForkResult::Child) => keep(birth),
         Ok(ForkResult::Parent { child }) => child.as_raw(),
-        Err(error) => {
-            let _ = tell(birth.line.as_fd(), Report::Failed { os_error: error as i32 });
-            linux::exit(0)
-        }
+        Err(error) => fail(error as i32),
     };
     linux::set_name_and_title(c"keeper", keeper);
     let inbox = linux::duplicate_above_streams(birth.signals.inbox().as_raw_fd());

@@ -4,6 +4,7 @@
 
 use crate::errand::in_a_process;
 use crate::heartbeat::file_status::is_at_hand;
+use crate::linux::names_in;
 use crate::worker::within;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, connect, setsockopt, socket, sockopt};
 use rustix::fs::{rmdir, unlink};
@@ -145,12 +146,13 @@ fn bind_to(address: &Address) -> io::Result<OwnedFd> {
 /// Removes folders of ours whose socket has no receiver any more: their supervisor was killed while it had no keeper.
 fn sweep(place: &Path) {
     let own_user = rustix::process::geteuid().as_raw();
-    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
-        let is_named_so = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
-        let is_own = || entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == own_user);
-        if is_named_so && is_own() && is_dead(&entry.path().join(SOCKET)) {
-            let _ = fs::remove_file(entry.path().join(SOCKET));
-            let _ = fs::remove_dir(entry.path());
+    for name in names_in(place).unwrap_or_default() {
+        let folder = place.join(&name);
+        let is_named_so = name.as_bytes().starts_with(PREFIX.as_bytes());
+        let is_own = || folder.symlink_metadata().is_ok_and(|found| found.is_dir() && found.uid() == own_user);
+        if is_named_so && is_own() && is_dead(&folder.join(SOCKET)) {
+            let _ = fs::remove_file(folder.join(SOCKET));
+            let _ = fs::remove_dir(&folder);
         }
     }
 }

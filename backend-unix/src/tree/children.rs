@@ -1,11 +1,12 @@
 //! Who is below a process, as `/proc` tells.
 
 use super::process::Process;
-use crate::linux::{read_proc, with_room};
+use crate::linux::{names_in, read_proc};
 use rustix::io::Errno;
 use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::path::Path;
 use std::sync::LazyLock;
-use std::{fs, io};
 
 /// Trees larger than this are told by one look at all processes, which costs less than one at each of them.
 const LARGE: usize = 200;
@@ -31,7 +32,7 @@ impl Member {
 }
 
 static KERNEL_LISTS_CHILDREN: LazyLock<bool> =
-    LazyLock::new(|| match fs::File::open(format!("/proc/self/task/{}/children", std::process::id())) {
+    LazyLock::new(|| match std::fs::File::open(format!("/proc/self/task/{}/children", std::process::id())) {
         Ok(_) => true,
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     });
@@ -105,8 +106,7 @@ fn found_below(roots: &[i32]) -> io::Result<Vec<Member>> {
 
 fn all_processes() -> io::Result<Vec<Process>> {
     let mut processes = Vec::new();
-    for entry in with_room(|| fs::read_dir("/proc"))? {
-        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+    for pid in numbers_in(Path::new("/proc"))? {
         let stat = unless_gone(read_proc(&format!("/proc/{pid}/stat")))?.unwrap_or_default();
         processes.extend(Process::parse(pid, &stat));
     }
@@ -119,16 +119,16 @@ fn listed_children_of(pid: i32, threads: u32) -> io::Result<Vec<i32>> {
     if threads == 1 {
         return listed_children_of_thread(pid, pid);
     }
-    let Some(tasks) = unless_gone(with_room(|| fs::read_dir(format!("/proc/{pid}/task"))))? else {
-        return Ok(Vec::new());
-    };
+    let threads = unless_gone(numbers_in(Path::new(&format!("/proc/{pid}/task"))))?.unwrap_or_default();
     let mut children = Vec::new();
-    for task in tasks {
-        let Some(task) = unless_gone(task)? else { continue };
-        let thread = task.file_name().to_str().and_then(|name| name.parse().ok()).unwrap_or(pid);
+    for thread in threads {
         children.extend(listed_children_of_thread(pid, thread)?);
     }
     Ok(children)
+}
+
+fn numbers_in(folder: &Path) -> io::Result<Vec<i32>> {
+    Ok(names_in(folder)?.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
 }
 
 fn listed_children_of_thread(pid: i32, thread: i32) -> io::Result<Vec<i32>> {

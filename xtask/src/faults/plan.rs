@@ -16,7 +16,7 @@ pub struct Trial<'a> {
 }
 
 /// What once broke something, and is always tried first: life, role, call, error.
-const ONCE_BROKEN: [(&str, Role, &str, Errno); 8] = [
+const ONCE_BROKEN: [(&str, Role, &str, Errno); 10] = [
     ("signals", Role::Supervisor, "rt_sigprocmask", Errno::EINVAL),
     ("leftovers", Role::Keeper, "sendto", Errno::EALREADY),
     ("stranger", Role::Child, "sendto", Errno::ENOTSOCK),
@@ -25,6 +25,8 @@ const ONCE_BROKEN: [(&str, Role, &str, Errno); 8] = [
     ("notify", Role::Supervisor, "recvfrom", Errno::ENOTCONN),
     ("orphaned", Role::Supervisor, "getdents64", Errno::ENOENT),
     ("killed", Role::Supervisor, "getcwd", Errno::EINVAL),
+    ("orphaned", Role::Supervisor, "close", Errno::EDQUOT),
+    ("stranger", Role::Keeper, "prctl", Errno::ERANGE),
 ];
 
 impl Trial<'_> {
