@@ -196,7 +196,7 @@ impl UnixBackend {
             self.lend_terminal();
         }
         self.retry_signal(now);
-        self.end_silent_keeper(now);
+        self.look_for_holder(now);
         if self.children.due().is_some_and(|due| now >= due) {
             self.clear_adopted();
         }

@@ -61,7 +61,8 @@ pub(crate) struct Keeper {
     company: Company,
     main: Main,
     line: OwnedFd,
-    /// Since when the line has been at its end, where the keeper is soon reaped.
+    /// Since when the line has been at its end, where the keeper is soon reaped, or since when it was last seen at work
+    /// after that.
     ended: Cell<Option<Instant>>,
     /// Since when it has not taken an order.
     stall: Stall,
@@ -84,6 +85,15 @@ enum Main {
     Ended { report_due: Instant },
     /// The keeper has not, and has got an order that changes nothing. By then, it should have taken that.
     Asked { reply_due: Instant },
+}
+
+/// What a debugger, or a frozen cgroup, holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    None,
+    OfKeeper,
+    /// It has ended, and cannot be reaped.
+    OfMain,
 }
 
 /// Which children a supervisor may have beside its keepers.
@@ -199,23 +209,19 @@ impl Keeper {
         self.signal(Signal::CONT);
     }
 
-    /// Kills it where it has not taken orders for a while, told once: a debugger or a frozen cgroup holds it, and its
-    /// children are better off with the supervisor.
-    pub fn is_killed_for_stall(&mut self, now: Instant) -> bool {
+    /// Whether it has not taken orders for a while, told once: a debugger or a frozen cgroup holds it, and its children
+    /// are better off with the supervisor.
+    pub fn is_held(&mut self, now: Instant) -> bool {
         match (linux::unread_by_peer(self.line.as_fd()), &self.stall) {
             (0, _) => self.stall = Stall::None,
             (_, Stall::None) => self.stall = Stall::Since(now),
             (_, Stall::Since(_) | Stall::Told) => {}
         }
-        let is_stuck = self.stall.overdue(now).is_some();
-        if is_stuck {
-            self.signal(Signal::KILL);
-        }
-        is_stuck
+        self.stall.overdue(now).is_some()
     }
 
-    /// Kills it where the main process has ended, and it neither tells so nor takes an order.
-    pub fn is_killed_for_silence(&mut self, now: Instant) -> bool {
+    /// What holds up the news that the main process has ended, told once.
+    pub fn holder_of_end(&mut self, now: Instant) -> Holder {
         match &self.main {
             Main::Watched(main) if has_ended(main.as_fd()) => {
                 self.main = Main::Ended { report_due: now + LONGEST_SILENCE };
@@ -226,17 +232,22 @@ impl Keeper {
                 self.main = Main::Asked { reply_due: now + LONGEST_SILENCE };
             }
             Main::Asked { reply_due } if now >= *reply_due => {
-                // One that takes orders waits as we do: a debugger of the main process has not let go of it.
-                let is_held = linux::unread_by_peer(self.line.as_fd()) > 0;
                 self.main = Main::Unseen;
-                if is_held {
-                    self.signal(Signal::KILL);
-                }
-                return is_held;
+                return if linux::unread_by_peer(self.line.as_fd()) > 0 { Holder::OfKeeper } else { Holder::OfMain };
             }
             Main::Unseen | Main::Watched(_) | Main::Ended { .. } | Main::Asked { .. } => {}
         }
-        false
+        Holder::None
+    }
+
+    /// Kills it; what it keeps must be killed before, where it keeps a keeper.
+    pub fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// Whether its own children are those of the run, or a keeper that has them.
+    pub fn company(&self) -> Company {
+        self.company
     }
 
     /// Takes note that it was reaped.
@@ -248,21 +259,25 @@ impl Keeper {
 
     /// When its death is taken for granted, though it could not be reaped.
     pub fn due(&self) -> Option<Instant> {
-        match (self.life, self.company) {
-            (Life::Child(_), Company::Alone) => self.ended.get().map(|ended| ended + LONGEST_DEATH),
-            // One that keeps a keeper still kills what that has left.
-            (Life::Child(_), Company::Mixed) | (Life::Reaped(..), _) => None,
+        match self.life {
+            Life::Child(_) => self.ended.get().map(|ended| ended + LONGEST_DEATH),
+            Life::Reaped(..) => None,
         }
     }
 
-    /// How it ended, once both it and all that it had to tell are at their end.
-    pub fn end(&self, now: Instant) -> Option<KeeperEnd> {
+    /// How it ended, once both it and all that it had to tell are at their end. `has_work` is asked where it takes long:
+    /// one that keeps a keeper still kills what that has left.
+    pub fn end(&self, now: Instant, has_work: impl FnOnce() -> bool) -> Option<KeeperEnd> {
         match (self.life, self.ended.get()) {
             (Life::Reaped(_, status), Some(_)) if status.is_success() => Some(KeeperEnd::Clean),
             (Life::Reaped(..), Some(_)) => Some(KeeperEnd::Killed),
             (Life::Child(_), Some(_)) if self.due().is_some_and(|due| now >= due) => {
+                if has_work() {
+                    self.ended.set(Some(now));
+                    return None;
+                }
                 // Should it live, it must not take the supervisor for dead, and remove its files.
-                self.signal(Signal::KILL);
+                self.kill();
                 Some(KeeperEnd::Killed)
             }
             (Life::Child(_) | Life::Reaped(..), _) => None,

@@ -213,6 +213,11 @@ pub enum Trouble {
         /// Which.
         keeper: i32,
     },
+    /// The main process has ended, but cannot be reaped: its debugger has not let go of it.
+    Unreaped {
+        /// Which.
+        pid: i32,
+    },
     /// No folder is to be had for the socket of `--notify`; it has an abstract name, which not all libraries know.
     NoSocketFolder {
         /// Why.
@@ -240,6 +245,7 @@ impl Trouble {
             }
             Trouble::ProcessesInvisible { .. } | Trouble::LeftoversUnseen { .. } => "proc",
             Trouble::KeeperStuck { .. } => "keeper",
+            Trouble::Unreaped { .. } => "debugger",
             Trouble::NoSocketFolder { .. } | Trouble::MessageRefused { .. } => "notify",
             Trouble::HookFailed { .. } => "hook",
         }
@@ -251,7 +257,8 @@ impl Trouble {
             Trouble::StartUnanswered { .. }
             | Trouble::HeartbeatUnanswered { .. }
             | Trouble::CoarseStamps
-            | Trouble::KeeperStuck { .. } => None,
+            | Trouble::KeeperStuck { .. }
+            | Trouble::Unreaped { .. } => None,
             Trouble::HeartbeatUnreadable { error }
             | Trouble::ProcessesInvisible { error }
             | Trouble::LeftoversUnseen { error }
@@ -274,6 +281,7 @@ impl serde::Serialize for Trouble {
             }
             (Trouble::CoarseStamps, None) => "time stamps have whole seconds".to_owned(),
             (Trouble::KeeperStuck { keeper }, None) => format!("the keeper, pid {keeper}, takes no orders"),
+            (Trouble::Unreaped { pid }, None) => format!("pid {pid} has ended and cannot be reaped"),
             (_, None) => String::new(),
         };
         let mut map = serializer.serialize_map(Some(2))?;

@@ -179,15 +179,27 @@ pub(crate) fn kill_below(children: &[i32]) {
     let mut known = BTreeSet::new();
     for _ in 0..MOST_PASSES {
         children.iter().for_each(|&child| crate::keeper::clear::kill_child(child));
-        let members = members_below(children).unwrap_or_default();
-        members.iter().for_each(|member| drop(signal_hidden(member, Signal::KILL)));
-        let mut found = seen(members);
-        found.retain(|process| known.insert(process.id));
-        if found.is_empty() {
+        if !kill_members(children, &mut known) {
             return;
         }
-        drop(signal_each(&found, Signal::KILL, vec![]));
     }
+}
+
+/// Kills all below a child of this process, but not the child itself; tells whether anything lived.
+pub(crate) fn kill_all_below(child: i32) -> bool {
+    let mut known = BTreeSet::new();
+    let passes = (0..MOST_PASSES).take_while(|_| kill_members(&[child], &mut known)).count();
+    passes > 0
+}
+
+/// Kills what is below these and not known yet; tells whether there was any.
+fn kill_members(roots: &[i32], known: &mut BTreeSet<ProcessId>) -> bool {
+    let members = members_below(roots).unwrap_or_default();
+    members.iter().for_each(|member| drop(signal_hidden(member, Signal::KILL)));
+    let mut found = seen(members);
+    found.retain(|process| known.insert(process.id));
+    drop(signal_each(&found, Signal::KILL, vec![]));
+    !found.is_empty()
 }
 
 /// What a number is called now.

@@ -12,6 +12,7 @@ use crate::keeper::wait::{Found, has_children, next_change};
 use crate::keeper::{Company, Keeper};
 use crate::probe::ProbeRunner;
 use crate::tree::children::children_of;
+use crate::tree::process::Process;
 use crate::tree::{Proc, kill_below};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -73,14 +74,16 @@ impl Children {
         adopted.into_iter().chain(unknown).min()
     }
 
-    /// Those that were adopted: where there are no strangers, every child that is no keeper.
+    /// Those that were adopted: where there are no strangers, every child that is no keeper. The dead are no concern: one
+    /// that is not reaped by now is held by its debugger.
     fn adopted(&self, keepers: &BTreeSet<i32>) -> Vec<i32> {
         let all = match (self.company, self.proc) {
             (Company::Mixed, _) => return Vec::new(),
             (Company::Alone, Proc::Ours) => all_children(),
             (Company::Alone, Proc::NotOurs) => probed_children(),
         };
-        all.difference(keepers).copied().collect()
+        let is_alive = |pid: &i32| Process::read(*pid).is_none_or(|process| process.is_alive());
+        all.difference(keepers).copied().filter(is_alive).collect()
     }
 }
 

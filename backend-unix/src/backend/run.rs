@@ -1,15 +1,15 @@
 //! The run of a command: what lives of it, and what its keeper tells.
 
 use super::UnixBackend;
-use crate::keeper::Keeper;
 use crate::keeper::protocol::{Leftovers, Report};
 use crate::keeper::run::{Conduct, Effect, Rest, Visibility};
+use crate::keeper::{Company, Keeper};
 use crate::notice::UnixNotice;
 use crate::notify::{LAST_MESSAGES, Notify, Sender, Taken};
 use crate::probe::ProbeRunner;
 use crate::source::Source;
 use crate::tree::process::Process;
-use crate::tree::{Tree, named};
+use crate::tree::{Tree, kill_all_below, named};
 use std::time::Duration;
 use supervisor_core::{Backend, Event, ExitStatus, Incoming, Instant, RunId};
 
@@ -105,9 +105,9 @@ impl UnixBackend {
     pub(super) fn follow_keeper_end(&mut self) {
         self.hear_keeper();
         let now = self.now();
-        let Some((keeper, end)) = self.run.keeper().and_then(|keeper| Some((keeper.pid(), keeper.end(now)?))) else {
-            return;
-        };
+        let has_work = |keeper: &Keeper| keeper.company() == Company::Mixed && kill_all_below(keeper.pid());
+        let end = |keeper: &Keeper| Some((keeper.pid(), keeper.end(now, || has_work(keeper))?));
+        let Some((keeper, end)) = self.run.keeper().and_then(end) else { return };
         let effect = self.run.keeper_ended(end);
         if let Effect::Lost | Effect::LostAlive { .. } | Effect::LostStarting { .. } = effect {
             self.tell(UnixNotice::KeeperLost { keeper });

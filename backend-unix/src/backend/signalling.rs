@@ -3,14 +3,14 @@
 use super::UnixBackend;
 use super::run::Run;
 use crate::config::StopTarget;
-use crate::keeper::Keeper;
 use crate::keeper::protocol::Recipient;
 use crate::keeper::run::{Conduct, Rest, Visibility};
+use crate::keeper::{Company, Holder, Keeper};
 use crate::linux::read_proc;
 use crate::notice::{Disregard, Named, Target, Trouble, UnixNotice};
 use crate::probe::ProbeRunner;
 use crate::signals::Signal;
-use crate::tree::{Delivery, named};
+use crate::tree::{Delivery, kill_all_below, named};
 use rustix::io::Errno;
 use std::io;
 use std::time::Duration;
@@ -132,21 +132,32 @@ impl UnixBackend {
             let _ = keeper.order(Recipient::Children, Signal::KILL);
         }
         let now = self.now();
-        self.end_keeper_if(|keeper| keeper.is_killed_for_stall(now));
-    }
-
-    /// A keeper that is held cannot tell that the main process has ended.
-    pub(super) fn end_silent_keeper(&mut self, now: Instant) {
-        self.end_keeper_if(|keeper| keeper.is_killed_for_silence(now));
-    }
-
-    fn end_keeper_if(&mut self, is_killed: impl Fn(&mut Keeper) -> bool) {
-        if let Some(keeper) = self.run.keeper_mut()
-            && is_killed(keeper)
-        {
-            let keeper = keeper.pid();
-            self.trouble(Trouble::KeeperStuck { keeper });
+        if self.run.keeper_mut().is_some_and(|keeper| keeper.is_held(now)) {
+            self.end_held_keeper();
         }
+    }
+
+    /// Sees to what a debugger holds when the main process has ended.
+    pub(super) fn look_for_holder(&mut self, now: Instant) {
+        match self.run.keeper_mut().map_or(Holder::None, |keeper| keeper.holder_of_end(now)) {
+            Holder::None => {}
+            Holder::OfKeeper => self.end_held_keeper(),
+            Holder::OfMain => {
+                let pid = self.main().unwrap_or_default();
+                self.trouble(Trouble::Unreaped { pid });
+            }
+        }
+    }
+
+    fn end_held_keeper(&mut self) {
+        let Some(keeper) = self.run.keeper() else { return };
+        match keeper.company() {
+            Company::Alone => keeper.kill(),
+            // It adopts what the one below leaves, and goes then.
+            Company::Mixed => drop(kill_all_below(keeper.pid())),
+        }
+        let keeper = keeper.pid();
+        self.trouble(Trouble::KeeperStuck { keeper });
     }
 
     /// A signal that could not be sent to what is left, since that could not be seen.

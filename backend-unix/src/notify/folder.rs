@@ -21,6 +21,8 @@ use std::time::Duration;
 const SOCKET: &str = "notify";
 /// The beginning of the folder's name; a pid and a random number follow.
 const PREFIX: &str = "supervisor-";
+/// A folder that has no socket after so long is left of a supervisor that was killed while it made them.
+const LONGEST_START: Duration = Duration::from_secs(60);
 /// No file system is waited for longer.
 const PATIENCE: Duration = Duration::from_millis(250);
 
@@ -150,11 +152,19 @@ fn sweep(place: &Path) {
         let folder = place.join(&name);
         let is_named_so = name.as_bytes().starts_with(PREFIX.as_bytes());
         let is_own = || folder.symlink_metadata().is_ok_and(|found| found.is_dir() && found.uid() == own_user);
-        if is_named_so && is_own() && is_dead(&folder.join(SOCKET)) {
+        if is_named_so && is_own() && (is_dead(&folder.join(SOCKET)) || is_old(&folder)) {
             let _ = fs::remove_file(folder.join(SOCKET));
             let _ = fs::remove_dir(&folder);
         }
     }
+}
+
+/// Whether a folder has no socket, and was made longer ago than any start takes.
+fn is_old(folder: &Path) -> bool {
+    let made = fs::symlink_metadata(folder).and_then(|found| found.modified());
+    let age = made.ok().and_then(|made| made.elapsed().ok()).unwrap_or_default();
+    age >= LONGEST_START
+        && folder.join(SOCKET).symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Whether there is a socket, and nothing that receives from it. It may be of a supervisor in another PID namespace, so
@@ -186,6 +196,20 @@ mod tests {
             sweep(place.path());
         }
         assert_eq!([living, dead, other, plain].map(|folder| folder.exists()), [true, false, true, true]);
+    }
+
+    #[test]
+    fn a_folder_that_never_got_its_socket_is_swept_when_it_is_old() {
+        let place = tempfile::tempdir().unwrap();
+        let [new, old, other] =
+            ["supervisor-1-a", "supervisor-2-b", "supervisor-3-c"].map(|name| place.path().join(name));
+        [&new, &old, &other].into_iter().for_each(|folder| create(folder).unwrap());
+        fs::write(other.join(SOCKET), "").unwrap();
+        for folder in [&old, &other] {
+            fs::File::open(folder).unwrap().set_modified(std::time::SystemTime::now() - LONGEST_START).unwrap();
+        }
+        sweep(place.path());
+        assert_eq!([new, old, other].map(|folder| folder.exists()), [true, false, true]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::patience::{self, LastWords};
 use crate::report::display::{Escaped, Seconds};
 use crate::report::{Change, Record, Sink, Standing, Status, Troubles};
 use crate::sinks::metrics;
+use rustix::io::Errno;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, io};
@@ -90,8 +91,7 @@ impl StateFile {
         let StateFileSettings { option, given, form, file } = settings;
         let words = format!("{option} {}: cannot be written", Escaped(&given.display().to_string()));
         let first = version(*form, status);
-        create(file, &first)
-            .map_err(|error| format!("{words}: {}; give a path in a folder that can be written to", reason(&error)))?;
+        create(file, &first).map_err(|error| format!("{words}: {}; {}", reason(&error), remedy(&error)))?;
         let complaint = Complaint { option, words, troubles: troubles.clone() };
         let of_failure = complaint.clone();
         let versions = writer(file.clone(), move |error| of_failure.tell(&error.to_string()));
@@ -182,6 +182,13 @@ fn writer(file: OwnFile, on_error: impl Fn(&io::Error) + Send + 'static) -> Work
     })
 }
 
+fn remedy(error: &io::Error) -> &'static str {
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::MFILE | Errno::NFILE) => "allow more open files, as by ulimit -n",
+        _ => "give a path in a folder that can be written to",
+    }
+}
+
 /// Without the names of temporary files.
 fn reason(error: &io::Error) -> String {
     match error.kind() {
@@ -191,6 +198,8 @@ fn reason(error: &io::Error) -> String {
         }
         io::ErrorKind::TimedOut => "its file system does not answer".to_owned(),
         io::ErrorKind::Other => error.to_string(),
+        // Those without a kind of their own, such as too many open files.
+        _ if error.raw_os_error().is_some() => error.to_string(),
         kind => kind.to_string(),
     }
 }

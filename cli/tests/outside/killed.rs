@@ -489,6 +489,67 @@ fn a_keeper_that_is_traced_is_replaced_by_the_supervisor() {
     assert!(!is_alive(keeper) && !is_alive(command));
 }
 
+/// Nor does one that does not let go of a dead keeper, nor of a dead command.
+#[test]
+fn a_debugger_that_holds_a_dead_process_holds_up_nothing_but_that() {
+    let place = Place::new();
+    let options = ["--no-heartbeat", "--backoff-factor", "0", "--grace-period", "0.3"];
+    let mut supervised = place.start(&options, "sleep 1000 & echo > ready; exec sleep 1000");
+    wait_for_file(&place.path("ready"));
+    let (command, keeper) = (supervised.command_pid(), supervised.keeper());
+    let Some(mut first) = debugger(keeper, HOLDS_ON, &place) else { return };
+    signal(command, "KILL");
+    supervised.wait_for_line("does not take orders");
+    let line = supervised.wait_for_line("run 2: started");
+    assert_eq!(crate::support::state(keeper), Some('Z'));
+    std::fs::remove_file(place.path("held")).unwrap();
+    let pid = line.split_once("as pid ").unwrap().1.split(';').next().unwrap();
+    let command = pid.parse().unwrap();
+    let Some(mut other) = debugger(command, HOLDS_ON, &place) else { return };
+    signal(command, "KILL");
+    supervised.wait_for_line("has ended, but the debugger that traces it has not let go of it");
+    [&mut first, &mut other].into_iter().for_each(|debugger| debugger.kill().unwrap());
+    supervised.wait_for_line("run 3: started");
+    for debugger in [&mut first, &mut other] {
+        debugger.wait().unwrap();
+    }
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+}
+
+/// As the first process it has two keepers, either of which may be held.
+#[test]
+fn a_first_process_goes_on_whichever_keeper_is_traced() {
+    for outer in [true, false] {
+        for then in [LETS_GO, HOLDS_ON] {
+            let place = Place::new();
+            let mut command = Command::new("unshare");
+            command.args(["--pid", "--fork", "--kill-child", "--mount-proc", env!("CARGO_BIN_EXE_supervisor")]);
+            command.args(["--no-heartbeat", "--backoff-factor", "0", "--grace-period", "0.3"]);
+            command.args(["sh", "-c", "echo > ready; exec sleep 1000"]).current_dir(place.path(""));
+            if !Command::new("unshare").args(["--pid", "--fork", "true"]).status().is_ok_and(|status| status.success())
+            {
+                return skipped("no PID namespace can be had here");
+            }
+            let mut supervised = Supervised::start(command);
+            wait_for_file(&place.path("ready"));
+            let first = children(supervised.pid())[0];
+            let upper = children(first)[0];
+            let lower = children(upper)[0];
+            let main = children(lower)[0];
+            let Some(mut debugger) = debugger(if outer { upper } else { lower }, then, &place) else { return };
+            signal(main, "KILL");
+            supervised.wait_for_line("run 2: started");
+            // The kernel waits for the last process of the namespace, the dead one that is traced included.
+            let _ = debugger.kill();
+            debugger.wait().unwrap();
+            signal(first, "TERM");
+            let end = supervised.end();
+            assert_eq!(end.code, Some(0), "{outer} {then}: {}", end.log);
+        }
+    }
+}
+
 /// Nor does it hide the end of the command.
 #[test]
 fn the_end_of_a_command_is_noticed_though_its_keeper_is_traced() {

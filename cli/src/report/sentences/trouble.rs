@@ -68,6 +68,10 @@ impl Sentences {
                 let words = "does not take orders: a debugger or a frozen cgroup holds it";
                 format!("the keeper, pid {keeper}, {words}; the supervisor kills it, and with it the command")
             }
+            Trouble::Unreaped { pid } => {
+                let words = "has ended, but the debugger that traces it has not let go of it";
+                format!("pid {pid} {words}; the supervisor waits for the debugger")
+            }
             Trouble::NoSocketFolder { error } => {
                 let words = "NOTIFY_SOCKET is an abstract name, which not all libraries know";
                 format!("--notify: the supervisor can make no folder for the socket, so that {words}: {error}")

@@ -258,6 +258,10 @@ fn troubles() {
              and with it the command",
         ),
         (
+            Trouble::Unreaped { pid: 7 },
+            "pid 7 has ended, but the debugger that traces it has not let go of it; the supervisor waits for the debugger",
+        ),
+        (
             Trouble::NoSocketFolder { error: error() },
             "--notify: the supervisor can make no folder for the socket, so that NOTIFY_SOCKET is an abstract name, which not all \
              libraries know: Permission denied (os error 13)",
