@@ -313,6 +313,9 @@ fn a_variable_that_is_nearly_one_of_ours_is_told_of() {
         ("SUPERVISOR_MAX_RESTART", "SUPERVISOR_MAX_RESTARTS"),
         ("SUPERVISOR_GRACEPERIOD", "SUPERVISOR_GRACE_PERIOD"),
         ("SUPERVISOR_HEARTBEAT_FLIE", "SUPERVISOR_HEARTBEAT_FILE"),
+        ("SUPERVISOR_GRACE", "SUPERVISOR_GRACE_PERIOD"),
+        ("SUPERVISOR_TIMEOUT_SECONDS", "SUPERVISOR_TIMEOUT?"),
+        ("supervisor_timeout", "SUPERVISOR_TIMEOUT?"),
     ] {
         let end = run_with(&[(wrong, "5")], &["true"]);
         end.assert_code(0);
