@@ -404,7 +404,10 @@ fn signals_that_end_nothing_are_refused() {
 
 #[test]
 fn a_command_that_is_not_found_comes_with_the_likeliest_remedy() {
-    let table: [(&[&str], &str); 8] = [
+    let table: [(&[&str], &str); 11] = [
+        (&["(touch x)"], "supervisor -- sh -c '(touch x)'"),
+        (&["~/bin/x"], "only outside quotes"),
+        (&["$HOME/x"], "only outside single quotes"),
         (&["status"], "no daemon to talk to"),
         (&["sleep 10"], "leave out the quotes"),
         (&["FOO=1", "server"], "env FOO=1 server"),
