@@ -129,7 +129,7 @@ pub enum UnixNotice {
         /// As it came; it may hold control characters, but no newline.
         text: String,
     },
-    /// Messages of the command came too fast to tell each of them.
+    /// Messages of the command, or failures of its probes, came too fast to tell each of them.
     MessagesSummed {
         /// So many were not told.
         messages: u64,

@@ -11,10 +11,15 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 use supervisor_core::{ExitStatus, Instant};
 
 /// So much of the end of what a probe says is kept.
 const KEPT: usize = 512;
+
+/// After one that could not even be forked, the next one waits so long at least: there is nothing else that the loop
+/// would wait for, where none follows after an interval.
+const PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) struct ProbeRunner {
     program: Program,
@@ -117,7 +122,7 @@ impl ProbeRunner {
                         None
                     }
                     Err(error) => {
-                        self.put_off(now);
+                        self.put_off(now, self.config.interval.max(PAUSE));
                         Some(failure(ProbeOutcome::NotStarted(error.to_string()), String::new()))
                     }
                 }
@@ -140,7 +145,7 @@ impl ProbeRunner {
         match std::mem::replace(&mut self.current, Current::None) {
             Current::None => None,
             Current::Running { helper, mut output } => {
-                self.put_off(now);
+                self.put_off(now, self.config.interval);
                 helper.reaped(now).map(|end| find(end, &mut output))
             }
             Current::Leaving { helper } => {
@@ -157,9 +162,9 @@ impl ProbeRunner {
         }
     }
 
-    fn put_off(&mut self, now: Instant) {
+    fn put_off(&mut self, now: Instant, pause: Duration) {
         if let Schedule::On { due, .. } = &mut self.schedule {
-            *due = now + self.config.interval;
+            *due = now + pause;
         }
     }
 

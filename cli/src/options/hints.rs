@@ -14,6 +14,9 @@ pub struct Hint {
     pub words: String,
 }
 
+/// Of our variables, and of some that other programs use.
+const PREFIX: &str = "SUPERVISOR_";
+
 /// Variables that supervisord gives its children: <http://supervisord.org/subprocess.html>.
 const OF_SUPERVISORD: [&str; 4] =
     ["SUPERVISOR_ENABLED", "SUPERVISOR_PROCESS_NAME", "SUPERVISOR_GROUP_NAME", "SUPERVISOR_SERVER_URL"];
@@ -50,31 +53,37 @@ fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a s
 }
 
 /// Variables that are nearly ones of ours: of four letters one may be wrong, two at most, or the last words are
-/// missing.
+/// missing, or there is one too many, or the letters are small.
 pub fn misspelt_variables<'a>(
     environment: impl Iterator<Item = &'a OsStr>,
     ours: &BTreeSet<OsString>,
 ) -> impl Iterator<Item = Hint> {
-    const PREFIX: &str = "SUPERVISOR_";
-    let names = environment.filter_map(OsStr::to_str).filter(|name| name.starts_with(PREFIX));
-    let others = names.filter(|name| !ours.contains(OsStr::new(name)) && !OF_SUPERVISORD.contains(name));
+    let others = environment.filter(|name| !ours.contains(*name)).filter_map(OsStr::to_str);
     others.filter_map(|name| {
+        let capital = name.to_ascii_uppercase();
+        if !capital.starts_with(PREFIX) || OF_SUPERVISORD.contains(&capital.as_str()) {
+            return None;
+        }
         let distances =
-            ours.iter().filter_map(|ours| ours.to_str()).map(|ours| (damerau_levenshtein(name, ours), ours));
+            ours.iter().filter_map(|ours| ours.to_str()).map(|ours| (damerau_levenshtein(&capital, ours), ours));
         let most = ((name.len() - PREFIX.len()) / 4).clamp(1, 2);
         let nearest = distances.filter(|(distance, _)| *distance <= most).min().map(|(_, ours)| ours.to_owned());
-        let meant = nearest.or_else(|| longer_variables(name, PREFIX, ours))?;
+        let meant = nearest.or_else(|| longer_or_shorter_variables(&capital, ours))?;
         let words = format!("the variable {name} means nothing to supervisor; did you mean {meant}?");
         Some(Hint { about: "environment", words })
     })
 }
 
-/// `SUPERVISOR_HEARTBEAT` is the beginning of `SUPERVISOR_HEARTBEAT_FILE`. One short word, as in `SUPERVISOR_LOG`, may
-/// well be a variable of another program.
-fn longer_variables(name: &str, prefix: &str, ours: &BTreeSet<OsString>) -> Option<String> {
-    let is_longer = |ours: &&str| ours.strip_prefix(name).is_some_and(|rest| rest.starts_with('_'));
-    let longer: Vec<_> = ours.iter().filter_map(|ours| ours.to_str()).filter(is_longer).collect();
-    (name.len() - prefix.len() >= LONG_WORD && !longer.is_empty()).then(|| longer.join(" or "))
+/// `SUPERVISOR_HEARTBEAT` is the beginning of `SUPERVISOR_HEARTBEAT_FILE`, and `SUPERVISOR_TIMEOUT` that of
+/// `SUPERVISOR_TIMEOUT_SECONDS`. One short word, as in `SUPERVISOR_LOG`, may well begin a variable of another program.
+fn longer_or_shorter_variables(name: &str, ours: &BTreeSet<OsString>) -> Option<String> {
+    let begins = |beginning: &str, whole: &str| {
+        let is_long = beginning.len() - PREFIX.len() >= LONG_WORD;
+        is_long && whole.strip_prefix(beginning).is_some_and(|rest| rest.starts_with('_'))
+    };
+    let meant = ours.iter().filter_map(|ours| ours.to_str()).filter(|ours| begins(name, ours) || begins(ours, name));
+    let meant: Vec<_> = meant.collect();
+    (!meant.is_empty()).then(|| meant.join(" or "))
 }
 
 /// Signals that the kernel drops where a program does not handle them: signal(7).
@@ -141,6 +150,12 @@ mod tests {
             ("SUPERVISOR_ONEVENT", "mean SUPERVISOR_ON_EVENT?"),
             ("SUPERVISOR_HEARTBEAT", "mean SUPERVISOR_HEARTBEAT_FILE?"),
             ("SUPERVISOR_BACKOFF", "mean SUPERVISOR_BACKOFF_FACTOR or SUPERVISOR_BACKOFF_JITTER?"),
+            ("SUPERVISOR_TIMEOUT_SECONDS", "mean SUPERVISOR_TIMEOUT?"),
+            (
+                "supervisor_timeout",
+                "variable supervisor_timeout means nothing to supervisor; did you mean SUPERVISOR_TIMEOUT?",
+            ),
+            ("Supervisor_Heartbeat", "mean SUPERVISOR_HEARTBEAT_FILE?"),
         ] {
             assert!(found(name).is_some_and(|words| words.contains(meant)), "{name}");
         }
@@ -149,7 +164,11 @@ mod tests {
             "SUPERVISOR_NODE",
             "SUPERVISOR_LOG",
             "SUPERVISOR_HEART",
+            "SUPERVISOR_NAME_SERVER",
+            "SUPERVISOR_TIMEOUTS_OF_OTHERS",
             "SUPERVISOR_",
+            "supervisor_node",
+            "supervisor_enabled",
             "PATH",
         ]) {
             assert_eq!(found(name), None, "{name}");

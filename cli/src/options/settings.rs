@@ -154,8 +154,7 @@ fn probe(
 ) -> Result<Option<ProbeConfig>, Refusal> {
     let (Some(line), Watchdog::On { timeout, initial_delay }) = (&options.probe, watchdog) else { return Ok(None) };
     let command = programs::probe(line.clone(), environment)?;
-    // A third of one nanosecond is none.
-    let interval = options.probe_interval.unwrap_or((timeout / 3).max(Duration::from_nanos(1)));
+    let interval = options.probe_interval.unwrap_or(timeout / 3);
     Ok(Some(ProbeConfig { command, interval, timeout, initial_delay }))
 }
 

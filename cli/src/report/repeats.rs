@@ -1,7 +1,8 @@
-//! What the command says of itself cannot flood those who read of it: the same kind is told once a second at most.
+//! What the command says of itself, or a probe of it, cannot flood those who read of it: the same kind is told once a
+//! second at most.
 
 use std::time::Duration;
-use supervisor_backend_unix::UnixNotice;
+use supervisor_backend_unix::{ProbeOutcome, UnixNotice};
 use supervisor_core::{Instant, Notice};
 
 /// Between two of a kind.
@@ -16,7 +17,8 @@ pub struct Repeats {
     summed: Option<Instant>,
 }
 
-/// What the like of is told but once a second: the name of an event, and the process where it may be one of several.
+/// What the like of is told but once a second: the name of an event, and the process where it may be one of several, or
+/// how a probe ended.
 type Kind = (&'static str, i32);
 
 /// Kinds that are remembered; of more, the oldest is forgotten.
@@ -47,6 +49,13 @@ impl Repeats {
         let kind = match notice {
             UnixNotice::ProcessStopped { process, .. } => Some((notice.name(), process.pid)),
             UnixNotice::ProcessContinued { pid } => Some((notice.name(), *pid)),
+            UnixNotice::ProbeFailed { outcome, .. } => match outcome {
+                ProbeOutcome::Code(number) => Some(("probe exited", (*number).into())),
+                ProbeOutcome::Signal(number) => Some(("probe killed", (*number).into())),
+                ProbeOutcome::NotStarted(_) => Some(("probe not started", 0)),
+                // Each has lasted for a while, or belongs to a hang.
+                ProbeOutcome::TimedOut | ProbeOutcome::Unfinished => None,
+            },
             _ => None,
         };
         self.judge(kind, at)
@@ -137,6 +146,26 @@ mod tests {
         assert_eq!(repeats.take_of_backend(&goes_on(1), at), Verdict::Told { passed_over: 0 });
         assert_eq!(repeats.take_of_backend(&goes_on(2), at), Verdict::Told { passed_over: 0 });
         assert_eq!(repeats.take_of_backend(&goes_on(1), at), Verdict::PassedOver);
+    }
+
+    #[test]
+    fn each_end_of_a_probe_is_told_once_a_second_and_one_that_belongs_to_a_hang_always() {
+        let mut repeats = Repeats::default();
+        let mut is_told = |outcome| {
+            let notice = UnixNotice::ProbeFailed { outcome, last_words: String::new() };
+            repeats.take_of_backend(&notice, Instant::ORIGIN) != Verdict::PassedOver
+        };
+        let once = || {
+            [
+                ProbeOutcome::Code(1),
+                ProbeOutcome::Code(2),
+                ProbeOutcome::Signal(2),
+                ProbeOutcome::NotStarted(String::new()),
+            ]
+        };
+        assert_eq!((once().map(&mut is_told), once().map(&mut is_told)), ([true; 4], [false; 4]));
+        let always = || [ProbeOutcome::TimedOut, ProbeOutcome::Unfinished];
+        assert_eq!((always().map(&mut is_told), always().map(&mut is_told)), ([true; 2], [true; 2]));
     }
 
     #[test]

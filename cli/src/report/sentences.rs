@@ -4,6 +4,7 @@ mod backend;
 mod policy;
 mod start;
 mod trouble;
+mod wrappers;
 
 use super::display::{Counted, Ended, Escaped, Failure, Reason, Seconds, SignalNumber, Status};
 use super::run::{Condition, KnownRun, Rhythm};

@@ -55,6 +55,28 @@ fn a_command_that_knows_of_no_heartbeat_is_told_what_to_do() {
     assert_missing(&end, &place.path("heartbeat.txt").display().to_string(), "there is no heartbeat file");
 }
 
+/// A command may need longer than the timeout before it beats at all.
+#[test]
+fn a_first_heartbeat_that_takes_longer_than_the_timeout_is_told_what_to_do() {
+    for (probe, remedies) in
+        [(&[][..], &["--initial-check-delay", "--timeout"][..]), (&["--probe", "false"], &["--initial-check-delay"])]
+    {
+        let end = Place::new().run(&[&ONE_HANG[..], probe].concat(), "exec sleep 1000");
+        let line = end.log.lines().find(|line| line.contains("no heartbeat came")).unwrap();
+        assert!(remedies.iter().all(|remedy| line.contains(remedy)), "{line}");
+    }
+}
+
+#[test]
+fn a_command_that_takes_the_variable_away_is_told_how_to_hand_it_on() {
+    let place = Place::new();
+    let sudo = place.script("sudo", "unset HEARTBEAT_FILE; exec sleep 1000");
+    let sudo = sudo.to_str().unwrap();
+    let end = Supervised::start(place.supervisor([&ONE_HANG[..], &[sudo, "-n", "my server"]].concat())).end();
+    let path = place.path("heartbeat.txt").display().to_string();
+    assert_missing(&end, &path, &format!("supervisor -- {sudo} --preserve-env=HEARTBEAT_FILE -n 'my server'; or "));
+}
+
 #[test]
 fn each_run_without_a_heartbeat_is_told_of_and_no_other() {
     let place = Place::new();
@@ -291,6 +313,9 @@ fn a_variable_that_is_nearly_one_of_ours_is_told_of() {
         ("SUPERVISOR_MAX_RESTART", "SUPERVISOR_MAX_RESTARTS"),
         ("SUPERVISOR_GRACEPERIOD", "SUPERVISOR_GRACE_PERIOD"),
         ("SUPERVISOR_HEARTBEAT_FLIE", "SUPERVISOR_HEARTBEAT_FILE"),
+        ("SUPERVISOR_GRACE", "SUPERVISOR_GRACE_PERIOD"),
+        ("SUPERVISOR_TIMEOUT_SECONDS", "SUPERVISOR_TIMEOUT?"),
+        ("supervisor_timeout", "SUPERVISOR_TIMEOUT?"),
     ] {
         let end = run_with(&[(wrong, "5")], &["true"]);
         end.assert_code(0);
@@ -379,7 +404,10 @@ fn signals_that_end_nothing_are_refused() {
 
 #[test]
 fn a_command_that_is_not_found_comes_with_the_likeliest_remedy() {
-    let table: [(&[&str], &str); 8] = [
+    let table: [(&[&str], &str); 11] = [
+        (&["(touch x)"], "supervisor -- sh -c '(touch x)'"),
+        (&["~/bin/x"], "only outside quotes"),
+        (&["$HOME/x"], "only outside single quotes"),
         (&["status"], "no daemon to talk to"),
         (&["sleep 10"], "leave out the quotes"),
         (&["FOO=1", "server"], "env FOO=1 server"),

@@ -270,6 +270,26 @@ fn the_interval_lies_between_the_end_of_a_probe_and_the_start_of_the_next() {
     }
 }
 
+/// Probes that end at once keep the loop from nothing: a file is looked at in time, and a stop is heard.
+#[test]
+fn without_an_interval_probes_follow_each_other_at_once() {
+    let place = Place::new();
+    let probe = place.script("probe", "echo x >> probes; exit 1");
+    let options = ["--probe", probe.to_str().unwrap(), "--probe-interval", "0", "--timeout", "1"];
+    let supervised = place.start(&[&options[..], &["--max-restarts", "0"]].concat(), SILENT);
+    let end = supervised.end();
+    end.assert_code(124);
+    let probes = place.read("probes").lines().count();
+    assert!(probes >= 10, "{probes} in a second");
+    let told = end.count("the probe exited with code 1");
+    assert!((1..=5).contains(&told), "{told} lines of {probes} probes");
+
+    let supervised = place.start(&options, BEAT);
+    wait_until("it is probed again", || place.read("probes").lines().count() > probes + 10);
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+}
+
 #[test]
 fn a_probe_ends_with_its_run() {
     let place = Place::new();

@@ -114,7 +114,7 @@ fn a_probe_comes_three_times_in_a_timeout_unless_it_is_told_otherwise() {
         settings.backend.probe.map(|probe| probe.interval)
     };
     assert_eq!(interval(&["--timeout", "9"]), Some(Duration::from_secs(3)));
-    assert_eq!(interval(&["--timeout", "0.000000001"]), Some(Duration::from_nanos(1)));
+    assert_eq!(interval(&["--probe-interval", "0"]), Some(Duration::ZERO));
     assert_eq!(interval(&["--probe-interval", "7"]), Some(Duration::from_secs(7)));
     let probe = settings(&["--probe", "true -x 'a b'", "--initial-check-delay", "4"]).backend.probe.unwrap();
     assert_eq!((probe.command.program, probe.command.arguments), ("true".into(), vec!["-x".into(), "a b".into()]));

@@ -1,6 +1,6 @@
 //! What the backend has to tell, in words.
 
-use super::Sentences;
+use super::{Sentences, wrappers};
 use crate::report::Standing;
 use crate::report::display::{
     Counted, Escaped, Name, Names, Recipient, Remainder, Seconds, SignalNumber, Snapshot, remedy,
@@ -79,8 +79,8 @@ impl Sentences {
             UnixNotice::Status { text } => (Level::Info, format!("status of pid {}: {}", known.pid, Escaped(text))),
             UnixNotice::MessagesSummed { messages } => {
                 let many = Counted(usize::try_from(*messages).unwrap_or(usize::MAX), "message", "messages");
-                let pid = known.pid;
-                (Level::Info, format!("pid {pid} sent {many} more, too fast to show each of them"))
+                let (pid, probes) = (known.pid, if self.has_probe { " and its probes" } else { "" });
+                (Level::Info, format!("pid {pid}{probes} sent {many} more, too fast to show each of them"))
             }
             UnixNotice::ProbeFailed { outcome, last_words } => (Level::Warn, probe_failed(outcome, last_words)),
             UnixNotice::Trouble(trouble) => (self.trouble_level(trouble), self.trouble(trouble)),
@@ -89,11 +89,13 @@ impl Sentences {
     }
 
     fn missing(&self, file: &Path, found: &HeartbeatFound, hindrance: Option<Hindrance>) -> String {
-        let first = first_remedy(found, hindrance);
+        let first = self.first_remedy(found, hindrance);
         let hindrance = hindrance.map(|hindrance| hinders(found, hindrance)).unwrap_or_default();
         let found = found_instead(file, found) + &hindrance;
         if self.has_probe {
-            return format!("no heartbeat came: no probe succeeded, and {found}; find out why the probe fails");
+            let remedy = "find out why the probe fails, or allow more time until its first success with \
+                          --initial-check-delay";
+            return format!("no heartbeat came: no probe succeeded, and {found}; {remedy}");
         }
         let message = match self.notifications {
             Notifications::Taken => ", or send WATCHDOG=1 to NOTIFY_SOCKET",
@@ -101,10 +103,25 @@ impl Sentences {
         };
         let remedy = format!(
             "{first}have the command touch the file that HEARTBEAT_FILE names{message}, name the one that it touches with \
-             --heartbeat-file, allow more time until the first heartbeat with --initial-check-delay, or turn hang \
-             detection off with --no-heartbeat"
+             --heartbeat-file, allow more time until the first heartbeat with --initial-check-delay or between two of \
+             them with --timeout, or turn hang detection off with --no-heartbeat"
         );
         format!("no heartbeat came: {found}; {remedy}")
+    }
+
+    /// What to do about the cause that was seen, before what helps in general.
+    fn first_remedy(&self, found: &HeartbeatFound, hindrance: Option<Hindrance>) -> String {
+        match (found, hindrance) {
+            (HeartbeatFound::NoFolder, _) => "make that folder; or ".to_owned(),
+            (_, Some(Hindrance::ReadOnly {})) => {
+                "name a file on another file system with --heartbeat-file; or ".to_owned()
+            }
+            (_, Some(Hindrance::Denied { .. })) => "let that user write there; or ".to_owned(),
+            (HeartbeatFound::NoFile | HeartbeatFound::OldFile | HeartbeatFound::Unreadable { .. }, None) => {
+                let remedy = wrappers::remedy(&self.program, &self.arguments);
+                remedy.map(|remedy| format!("{}; or ", Escaped(&remedy))).unwrap_or_default()
+            }
+        }
     }
 
     fn late(&self, interval: Seconds) -> String {
@@ -155,16 +172,6 @@ fn found_instead(file: &Path, found: &HeartbeatFound) -> String {
             format!("the heartbeat file {file} is older than this run: nothing has touched it since the start")
         }
         HeartbeatFound::Unreadable { error } => format!("the heartbeat file {file} cannot be looked at: {error}"),
-    }
-}
-
-/// What to do about the cause that was seen, before what helps in general.
-fn first_remedy(found: &HeartbeatFound, hindrance: Option<Hindrance>) -> &'static str {
-    match (found, hindrance) {
-        (HeartbeatFound::NoFolder, _) => "make that folder; or ",
-        (_, Some(Hindrance::ReadOnly {})) => "name a file on another file system with --heartbeat-file; or ",
-        (_, Some(Hindrance::Denied { .. })) => "let that user write there; or ",
-        (HeartbeatFound::NoFile | HeartbeatFound::OldFile | HeartbeatFound::Unreadable { .. }, None) => "",
     }
 }
 

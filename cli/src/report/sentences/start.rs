@@ -8,8 +8,11 @@ const SHELL_WORDS: [&str; 22] = [
     "trap", "ulimit", "umask", "unset", "until", "wait", "while",
 ];
 
-/// What ties commands together in a shell.
-const SHELL_SIGNS: [&str; 10] = ["&&", "||", ";", "|", ">", "<", "&", "(", ")", "`"];
+/// What ties commands together in a shell, as words of their own.
+const SHELL_SIGNS: [&str; 9] = ["&&", "||", ";", "|", ">", "<", "&", "(", ")"];
+
+/// What a shell does not take as it stands, anywhere in a line.
+const SHELL_CHARACTERS: &str = "();|&<>$`{}*?\n";
 
 /// What people ask of a daemon; this program has none, and would run such a word.
 const REQUESTS: [&str; 7] = ["help", "reload", "restart", "start", "status", "stop", "version"];
@@ -21,12 +24,13 @@ pub fn remedy(program: &str, arguments: &[String]) -> String {
     }
     let first = program.split_whitespace().next().unwrap_or_default();
     let is_line = first != program;
-    let has_sign = |text: &str| SHELL_SIGNS.iter().any(|sign| text.contains(sign));
     let is_sign = |word: &str| SHELL_SIGNS.contains(&word);
-    let is_of_a_shell = SHELL_WORDS.contains(&first) || program.starts_with("~/") || program.contains('$');
-    if is_of_a_shell || (is_line && (has_sign(program) || arguments.iter().any(|word| is_sign(word)))) {
+    let is_of_a_shell = SHELL_WORDS.contains(&first)
+        || program.contains(|character| SHELL_CHARACTERS.contains(character))
+        || program.split_whitespace().any(|word| word.starts_with('~'));
+    if is_of_a_shell || (is_line && arguments.iter().any(|word| is_sign(word))) {
         let raw_or_quoted = |word: &str| if is_sign(word) { word.to_owned() } else { quoted(word) };
-        format!("only a shell understands this: run sh -c {}", quoted(&line(program, arguments, raw_or_quoted)))
+        for_a_shell(first, &line(program, arguments, raw_or_quoted))
     } else if is_assignment(first) {
         // A value with spaces, in a word of its own, had quotes around it.
         let assignment = if arguments.is_empty() { program.to_owned() } else { quoted(program) };
@@ -49,6 +53,21 @@ pub fn remedy(program: &str, arguments: &[String]) -> String {
     }
 }
 
+/// Has a shell read the line. Quotes are the likeliest cause where it did not expand the first word; where no shell was
+/// asked at all, as below a service manager, the remedy is the same.
+fn for_a_shell(first: &str, line: &str) -> String {
+    let cause = match first.chars().next() {
+        Some('~') => "only a shell expands ~, and only outside quotes",
+        Some('$') => "only a shell expands $, and only outside single quotes",
+        _ => "only a shell understands this",
+    };
+    if line.contains('\n') {
+        // The log shows it in one line, which no shell would take for several.
+        return format!("{cause}: write its lines to a file, and run supervisor -- sh FILE");
+    }
+    format!("{cause}: run supervisor -- sh -c {}", quoted(line))
+}
+
 /// What stands between quotes that a shell has left where they are.
 fn within_quotes(word: &str) -> Option<&str> {
     ['"', '\''].into_iter().find_map(|quote| word.strip_prefix(quote)?.strip_suffix(quote))
@@ -65,10 +84,22 @@ mod tests {
 
     #[test]
     fn the_likeliest_remedy_is_named() {
-        let table: [(&[&str], &str); 28] = [
-            (&["(touch x)"], "sh -c '(touch x)'"),
-            (&["~/bin/x", "two words"], "sh -c \"~/bin/x 'two words'\""),
-            (&["$HOME/x"], "sh -c '$HOME/x'"),
+        let table: [(&[&str], &str); 37] = [
+            (&["(touch x)"], "run supervisor -- sh -c '(touch x)'"),
+            (
+                &["~/bin/x", "two words"],
+                "expands ~, and only outside quotes: run supervisor -- sh -c \"~/bin/x 'two words'\"",
+            ),
+            (&["$HOME/x"], "expands $, and only outside single quotes: run supervisor -- sh -c '$HOME/x'"),
+            (&["~"], "only outside quotes"),
+            (&["cp ~/x y"], "only a shell understands this: run supervisor -- sh -c 'cp ~/x y'"),
+            (&["cp x~ y"], "leave out the quotes around it, as in supervisor -- cp x~ y"),
+            (&["server;"], "sh -c 'server;'"),
+            (&["server&"], "sh -c 'server&'"),
+            (&["cat<x"], "sh -c 'cat<x'"),
+            (&["ls *.t?t"], "sh -c 'ls *.t?t'"),
+            (&["echo {a,b}"], "sh -c 'echo {a,b}'"),
+            (&["touch a\ntouch b"], "run supervisor -- sh FILE"),
             (&["\"touch started\""], "leave out the quotes around it, as in supervisor -- touch started"),
             (&["'serverr'"], "none of the folders of PATH"),
             (&["\""], "none of the folders of PATH"),

@@ -103,6 +103,9 @@ fn signals() {
     for (notice, level, words) in table {
         assert_eq!(backend(&[], &notice), (level, words.to_owned()));
     }
+    let of_probes = backend(&["--probe", "true"], &UnixNotice::MessagesSummed { messages: 1 });
+    let words = "pid 7 and its probes sent 1 message more, too fast to show each of them";
+    assert_eq!(of_probes, (Level::Info, words.to_owned()));
 }
 
 #[test]
