@@ -204,7 +204,7 @@ mod tests {
         let [new, old, other] =
             ["supervisor-1-a", "supervisor-2-b", "supervisor-3-c"].map(|name| place.path().join(name));
         [&new, &old, &other].into_iter().for_each(|folder| create(folder).unwrap());
-        fs::write(other.join(SOCKET), "").unwrap();
+        let (_socket, _) = bind_in_folder(other.clone()).unwrap();
         for folder in [&old, &other] {
             fs::File::open(folder).unwrap().set_modified(std::time::SystemTime::now() - LONGEST_START).unwrap();
         }
