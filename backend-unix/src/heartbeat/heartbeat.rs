@@ -230,6 +230,13 @@ mod tests {
             self.heartbeat.look().observation
         }
 
+        /// Makes the path a link to that file, as one step.
+        fn switch_to(&self, file: &Path) {
+            let link = self.path.with_extension("link");
+            std::os::unix::fs::symlink(file, &link).unwrap();
+            fs::rename(&link, &self.path).unwrap();
+        }
+
         /// The clock that stamps files ticks slowly; waits until it has ticked.
         fn wait_for_a_tick(&self) {
             let stamp = || {
@@ -351,16 +358,11 @@ mod tests {
     fn a_link_that_is_switched_is_a_heartbeat_of_unknown_time() {
         let mut f = fixture();
         let (one, two) = (f.path.with_extension("1"), f.path.with_extension("2"));
-        let switch_to = |file: &std::path::Path| {
-            let link = f.path.with_extension("link");
-            std::os::unix::fs::symlink(file, &link).unwrap();
-            fs::rename(&link, &f.path).unwrap();
-        };
         fs::write(&one, "").unwrap();
-        switch_to(&one);
+        f.switch_to(&one);
         f.heartbeat.begin();
         fs::write(&two, "").unwrap();
-        switch_to(&two);
+        f.switch_to(&two);
         assert_eq!(f.heartbeat.look().observation, Observation::ChangedSometime);
     }
 
@@ -381,18 +383,13 @@ mod tests {
     fn a_link_that_is_switched_there_and_back_is_a_heartbeat_of_unknown_time() {
         let mut f = fixture();
         let (one, two) = (f.path.with_extension("1"), f.path.with_extension("2"));
-        let switch_to = |file: &std::path::Path| {
-            let link = f.path.with_extension("link");
-            std::os::unix::fs::symlink(file, &link).unwrap();
-            fs::rename(&link, &f.path).unwrap();
-        };
         [&one, &two].into_iter().for_each(|file| fs::write(file, "").unwrap());
-        switch_to(&one);
+        f.switch_to(&one);
         f.heartbeat.begin();
         f.wait_for_a_tick();
-        switch_to(&two);
+        f.switch_to(&two);
         f.beat();
-        switch_to(&one);
+        f.switch_to(&one);
         assert_eq!(f.heartbeat.look().observation, Observation::ChangedSometime);
         assert_eq!(f.heartbeat.look().observation, Observation::Unchanged);
     }

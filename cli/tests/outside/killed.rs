@@ -577,8 +577,7 @@ fn a_keeper_waits_for_the_debugger_of_a_command_that_has_ended() {
     let command = supervised.command_pid();
     let Some(mut debugger) = debugger(command, HOLDS_ON, &place) else { return };
     signal(command, "KILL");
-    // Longer than a keeper may be silent.
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    supervised.wait_for_line("the debugger that traces it has not let go of it");
     assert!(is_alive(supervised.pid()) && crate::support::state(command) == Some('Z'));
     debugger.kill().unwrap();
     debugger.wait().unwrap();
