@@ -74,16 +74,28 @@ impl Children {
         adopted.into_iter().chain(unknown).min()
     }
 
-    /// Those that were adopted: where there are no strangers, every child that is no keeper. The dead are no concern: one
-    /// that is not reaped by now is held by its debugger.
+    /// Those that were adopted and live: where there are no strangers, every child that is no keeper. One that is dead and
+    /// not reaped by now is held by its debugger.
     fn adopted(&self, keepers: &BTreeSet<i32>) -> Vec<i32> {
-        let all = match (self.company, self.proc) {
+        let list = match (self.company, self.proc) {
             (Company::Mixed, _) => return Vec::new(),
-            (Company::Alone, Proc::Ours) => all_children(),
-            (Company::Alone, Proc::NotOurs) => probed_children(),
+            (Company::Alone, Proc::Ours) => all_children,
+            (Company::Alone, Proc::NotOurs) => probed_children,
         };
-        let is_alive = |pid: &i32| Process::read(*pid).is_none_or(|process| process.is_alive());
-        all.difference(keepers).copied().filter(is_alive).collect()
+        living(keepers, list, |pid| Process::read(pid).is_none_or(|process| process.is_alive()))
+    }
+}
+
+/// Those listed that live, but for these. What one of them has left when it ended comes to the list after it was made, so
+/// that it is made again until it has none that ended meanwhile.
+fn living(others: &BTreeSet<i32>, list: impl Fn() -> BTreeSet<i32>, is_alive: impl Fn(i32) -> bool) -> Vec<i32> {
+    let mut passed_over = others.clone();
+    loop {
+        let (alive, dead): (Vec<_>, Vec<_>) = list().difference(&passed_over).partition(|pid| is_alive(**pid));
+        if !alive.is_empty() || dead.is_empty() {
+            return alive;
+        }
+        passed_over.extend(dead);
     }
 }
 
@@ -178,5 +190,27 @@ impl UnixBackend {
         self.children.adoption = Adoption::None;
         let effect = self.run.adopted_gone();
         self.follow(effect);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn what_one_leaves_that_ends_while_it_is_looked_at_is_found() {
+        let lists = [vec![1, 7], vec![1, 7, 8], vec![1, 7, 8, 9]];
+        let next = Cell::new(0);
+        let list = || lists[next.replace(next.get() + 1)].iter().copied().collect();
+        assert_eq!(living(&BTreeSet::from([1]), list, |pid| pid == 9), [9]);
+        assert_eq!(next.get(), 3);
+    }
+
+    #[test]
+    fn where_all_that_is_listed_is_dead_none_live() {
+        let list = || BTreeSet::from([1, 7, 8]);
+        assert!(living(&BTreeSet::from([1]), list, |_| false).is_empty());
+        assert!(living(&BTreeSet::from([1, 7, 8]), list, |_| true).is_empty());
     }
 }
