@@ -44,7 +44,7 @@ struct Options {
     #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(duration::duration_above_zero))]
     timeout: Duration,
 
-    /// No silence is counted before this long after each start
+    /// Time after each start in which silence does not count
     #[arg(long, value_name = "DURATION", default_value = "0", help_heading = HEALTH)]
     #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(duration::duration))]
     initial_check_delay: Duration,
@@ -61,7 +61,8 @@ struct Options {
     #[arg(long, action = ArgAction::SetTrue, value_parser = OsStringValueParser::new().try_map(values::switch), help_heading = HEALTH)]
     notify: bool,
 
-    /// Run again and again beside the command, whose pid it finds in SUPERVISED_PID; each success is a heartbeat
+    /// A program that the supervisor runs again and again beside the command; each success is a heartbeat. It finds the
+    /// pid of the command in SUPERVISED_PID
     #[arg(long, value_name = "COMMAND_LINE", help_heading = HEALTH)]
     probe: Option<OsString>,
 
@@ -80,7 +81,7 @@ struct Options {
     #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::signal_to_command))]
     stop_signal: Signal,
 
-    /// Who gets the stop and hang signals: the process group, or the main process alone, for one that passes them on
+    /// Who gets the stop and hang signals: the process group, or the main process alone (for a wrapper that passes them on)
     #[arg(long, value_name = "WHO", default_value = "group", help_heading = STOPPING)]
     #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::stop_target))]
     stop_target: StopTarget,
@@ -100,7 +101,7 @@ struct Options {
     #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::signal_to_supervisor))]
     stop_on: Vec<Signal>,
 
-    /// Asks the supervisor to stop the command and to start it again, at once and uncounted [default: none]
+    /// A signal that asks the supervisor to stop the command and to start it again, at once and uncounted [default: none]
     #[arg(long, value_name = "SIGNAL", help_heading = RESTARTING)]
     #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::signal_to_supervisor))]
     restart_signal: Option<Signal>,
@@ -151,7 +152,7 @@ struct Options {
     #[arg(long, value_name = "PATH", help_heading = OUTPUT)]
     pid_file: Option<PathBuf>,
 
-    /// Run for every event, which it reads as JSON from its standard input
+    /// A program that the supervisor runs for each event; it reads the event as JSON from its standard input
     #[arg(long, value_name = "PROGRAM", help_heading = OUTPUT)]
     on_event: Option<OsString>,
 
@@ -164,8 +165,8 @@ struct Options {
     #[arg(long, action = ArgAction::SetTrue, value_parser = OsStringValueParser::new().try_map(values::switch), help_heading = OUTPUT)]
     dry_run: bool,
 
-    /// Tell whether the supervisor that writes this status file, and its command, are well, and exit with 0 or 1;
-    /// supervises nothing
+    /// Print whether the supervisor that writes this status file and its command are well, and exit with 0 or 1; starts
+    /// nothing
     #[arg(long, value_name = "STATUS_FILE", help_heading = OUTPUT)]
     healthcheck: Option<PathBuf>,
 

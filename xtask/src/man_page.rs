@@ -1,6 +1,7 @@
 //! The man page, from the one definition of the options and what there is to say beside them.
 
 use crate::choices;
+use crate::workspace::{PACKAGE, REPLAY};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use std::io;
@@ -37,20 +38,26 @@ pub fn render() -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// That of `supervisor-replay`, which has no more to say than its help.
+/// That of `supervisor-replay`.
 ///
 /// # Errors
 /// Those of the writer, which has none.
 pub fn render_replay() -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
-    let man = Man::new(supervisor_cli::replay::parser()).manual("User Commands");
+    // The commit, which `-V` tells, is too long for the foot of a page.
+    let source = format!("{REPLAY} {}", env!("CARGO_PKG_VERSION"));
+    let man = Man::new(supervisor_cli::replay::parser()).manual("User Commands").source(source);
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
     let mut rest = Roff::new();
-    rest.extend([list("EXIT STATUS", "", &REPLAY_EXIT_CODES), list("EXAMPLES", "", &REPLAY_EXAMPLES)]);
+    rest.extend([
+        list("EXIT STATUS", "", &REPLAY_EXIT_CODES),
+        list("EXAMPLES", "", &REPLAY_EXAMPLES),
+        section("SEE ALSO", &format!("{PACKAGE}(1), journalctl(1)")),
+    ]);
     rest.to_writer(&mut page)?;
     Ok(page)
 }

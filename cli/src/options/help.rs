@@ -1,12 +1,13 @@
 //! What there is to say of the program beside its options: in `--help`, in the man page and in the README.
 
 /// Each exit code, and when the supervisor ends with it.
-pub const EXIT_CODES: [(&str, &str); 8] = [
+pub const EXIT_CODES: [(&str, &str); 9] = [
     ("0", "the command finished with 0; or the supervisor was asked to stop, and the command left in time"),
     ("the command's, or 128 + signal", "restarts are used up, or never made; the last run ended so"),
     ("124", "the same, and the last run hung"),
     ("125", "the supervisor itself cannot work"),
-    ("126, 127", "the command cannot be started, is not there"),
+    ("126", "the command cannot be started: it is not executable, or there is no process or memory for it"),
+    ("127", "the command is not there"),
     ("137", "asked to stop, and the command had to be killed"),
     ("2", "wrong usage"),
     ("0, 1", "with --healthcheck: the command is well, or is not"),
@@ -16,7 +17,10 @@ pub const EXIT_CODES: [(&str, &str); 8] = [
 pub const VARIABLES: [(&str, &str); 4] = [
     ("HEARTBEAT_FILE", "the absolute path of the heartbeat file"),
     ("SUPERVISED_RESTARTS", "restarts so far in this streak"),
-    ("NOTIFY_SOCKET, WATCHDOG_USEC", "with --notify: where it may tell of itself, and how often it must"),
+    (
+        "NOTIFY_SOCKET, WATCHDOG_USEC",
+        "with --notify: the socket for its messages, and the longest silence, in microseconds",
+    ),
     ("LISTEN_PID", "its own pid, where the supervisor was passed listening sockets: they outlive restarts"),
 ];
 
@@ -71,17 +75,20 @@ pub const FILES: [(&str, &str); 5] = [
 /// Command lines, and what they do.
 pub const EXAMPLES: [(&str, &str); 6] = [
     (
-        "supervisor --timeout 30s ./server",
-        "restarts a server that fails, or that touches its heartbeat file less than \
-      every 30 seconds",
+        "supervisor --timeout 30s --max-backoff 60 ./server",
+        "restarts a server that fails, or that does not touch its heartbeat file for \
+      30 seconds",
     ),
     (
-        "supervisor --no-heartbeat --max-restarts 5 -- ./job --all",
+        "supervisor --no-heartbeat --max-restarts 5 --max-backoff 60 -- ./job --all",
         "restarts a job that fails, five times in a row at most",
     ),
-    ("supervisor --probe 'curl -fsS http://localhost:8080/' ./web", "restarts a web server that does not answer"),
     (
-        "supervisor --hang-signal QUIT --hang-grace-period 10s java -jar app.jar",
+        "supervisor --probe 'curl -fsS -m 5 http://localhost:8080/' --max-backoff 60 ./web",
+        "restarts a web server that does not answer",
+    ),
+    (
+        "supervisor --hang-signal QUIT --hang-grace-period 10s --max-backoff 60 java -jar app.jar",
         "has a hung JVM print its threads before \
       it is stopped",
     ),
@@ -90,7 +97,8 @@ pub const EXAMPLES: [(&str, &str); 6] = [
 ];
 
 /// Manual pages that are worth reading too.
-pub const SEE_ALSO: [&str; 6] = ["signal(7)", "systemd.service(5)", "sd_notify(3)", "timeout(1)", "env(1)", "tini(1)"];
+pub const SEE_ALSO: [&str; 6] =
+    ["supervisor-replay(1)", "signal(7)", "systemd.service(5)", "sd_notify(3)", "timeout(1)", "tini(1)"];
 
 /// The end of `--help`.
 pub(crate) fn after_options() -> String {

@@ -81,7 +81,7 @@ fn help_and_version_are_shown() {
         "A DURATION is a number of seconds",
         "The command gets the environment without those variables, and\n  HEARTBEAT_FILE: the absolute path",
         "Exit codes:\n  0: the command finished with 0",
-        "Examples:\n  supervisor --timeout 30s ./server: restarts",
+        "Examples:\n  supervisor --timeout 30s --max-backoff 60 ./server: restarts",
     ] {
         assert!(help.contains(words), "{words}: {help}");
     }

@@ -45,15 +45,20 @@ fn trust(life: &Life) -> String {
     let decisions = Counted(decided, "decision", "decisions");
     match (&life.playback, life.inputs) {
         (Playback::Differs { how, .. }, _) => {
-            format!("The first {facts} led to the same decisions again, and then the log differs: {how}.")
+            format!("The first {facts}, played again, led to the same decisions, and then the log differs: {how}.")
         }
         (Playback::Playing(_) | Playback::NoBeginning | Playback::Interrupted { .. }, 0) => {
             "Told from the events of the log alone. Run the supervisor with -v, and its decisions can be checked as well."
                 .to_owned()
         }
-        (Playback::Playing(_), _) => format!("{facts} led to the same {decisions} again."),
+        (Playback::Playing(_), _) if decided == 0 => {
+            format!("Checked: {facts} of the log, played again, led to no decision, as they did then.")
+        }
+        (Playback::Playing(_), _) => {
+            format!("Checked: {facts} of the log, played again, led to the same {decisions}.")
+        }
         (Playback::Interrupted { .. }, _) => {
-            format!("{facts} led to the same decisions again, until lines of the log were lost.")
+            format!("Checked until lines of the log were lost: {facts}, played again, led to the same decisions.")
         }
         (Playback::NoBeginning, _) => {
             "Told from the events of the log alone: its beginning, with the policy, is missing.".to_owned()

@@ -110,13 +110,14 @@ fn end(life: &Life) -> String {
 
 fn tiles(page: &mut String, life: &Life) {
     let tiles = [
-        (life.runs.len(), "runs"),
-        (life.restarts(), "restarts"),
-        (life.hangs(), "hangs"),
-        (life.kills, "ended by SIGKILL"),
+        (life.runs.len(), "run", "runs"),
+        (life.restarts(), "restart", "restarts"),
+        (life.hangs(), "hang", "hangs"),
+        (life.kills, "end by SIGKILL", "ends by SIGKILL"),
     ];
     page.push_str("<ul class=\"tiles\">");
-    for (number, words) in tiles {
+    for (number, one, many) in tiles {
+        let words = if number == 1 { one } else { many };
         put(page, format_args!("<li><b>{number}</b> {words}</li>"));
     }
     page.push_str("</ul>\n");

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 /// Tell what a supervisor did, and why, from its log
 #[derive(Parser)]
 #[command(name = "supervisor-replay", version = VERSION, args_override_self = true, max_term_width = 100, after_help = after_help())]
+#[command(override_usage = "supervisor-replay [--at <TIME>] [--html <FILE>] <LOG>")]
 struct Options {
     /// A log that `supervisor --log-format json` wrote, or - for standard input. With -v the log also holds
     /// the facts behind each decision: they are played again, and the decisions are checked
@@ -36,7 +37,7 @@ struct Options {
 /// Each exit code, and when the program ends with it.
 pub const EXIT_CODES: [(&str, &str); 3] = [
     ("0", "the log was told"),
-    ("1", "the log cannot be read, or the facts in it lead to other decisions"),
+    ("1", "the log cannot be read, or its facts, played again, lead to other decisions"),
     ("2", "wrong usage"),
 ];
 
@@ -59,7 +60,7 @@ pub fn parser() -> clap::Command {
     Options::command()
 }
 
-/// The program: `supervisor-replay [OPTIONS] <LOG>`.
+/// The program: `supervisor-replay [--at <TIME>] [--html <FILE>] <LOG>`.
 pub fn main() -> ExitCode {
     let (message, code) = match Options::try_parse() {
         Ok(options) => match tell(&options) {
@@ -78,7 +79,8 @@ pub fn main() -> ExitCode {
 }
 
 fn wrong_usage(error: &clap::Error) -> String {
-    let words = wrong::one_line(error, &parser(), "no log given: supervisor-replay [OPTIONS] <LOG>");
+    let words =
+        wrong::one_line(error, &parser(), "no log given: supervisor-replay [--at <TIME>] [--html <FILE>] <LOG>");
     format!("{} (see supervisor-replay --help)", Escaped(&words))
 }
 
@@ -93,6 +95,7 @@ fn tell(options: &Options) -> Result<ExitCode, String> {
             let file = file.display().to_string();
             format!("--html {}: cannot write the page: {error}", Escaped(&file))
         })?;
+        let _ = writeln!(std::io::stdout(), "The page with the timeline: {}", Escaped(&file.display().to_string()));
     }
     match log.difference() {
         Some(difference) => Err(format!("{name}: {difference}")),
@@ -124,7 +127,7 @@ pub fn words(log: &Log, at: Option<Moment>) -> String {
         };
         let _ = writeln!(words, "{}", title(life));
         if told.is_empty() {
-            words.push_str("Nothing was decided by then.\n");
+            words.push_str("By then the supervisor had decided nothing.\n");
         }
         told.iter().for_each(|decision| {
             let _ = writeln!(words, "{} {}  {}", day(decision.time), clock(decision.time), decision.words);

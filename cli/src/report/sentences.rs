@@ -176,7 +176,7 @@ impl Sentences {
             Watchdog::On { timeout, initial_delay } => Seconds(initial_delay.saturating_add(timeout)),
         };
         let place = self.heartbeat_file.as_ref().map(|file| format!(" in {file}")).unwrap_or_default();
-        let probe = if self.has_probe { ", or success of the probe," } else { "" };
+        let probe = if self.has_probe { " (or success of the probe)" } else { "" };
         format!("; the first heartbeat{probe} is due within {due}{place}")
     }
 

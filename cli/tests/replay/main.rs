@@ -26,7 +26,7 @@ fn a_log_is_told() {
     let output = replay(&[LIFE]);
     assert_eq!((output.status.code(), err(&output).as_str()), (Some(0), ""));
     let told = out(&output);
-    assert!(told.contains("37 facts led to the same 20 decisions again."), "{told}");
+    assert!(told.contains("Checked: 37 facts of the log, played again, led to the same 20 decisions."), "{told}");
     assert!(told.lines().nth(1).unwrap().starts_with("2026-11-25 19:29:01.075  run 1 started"), "{told}");
 }
 
@@ -37,7 +37,7 @@ fn at_a_moment_only_what_led_to_it_is_told() {
     assert_eq!(lines.len(), 2, "{told}");
     assert!(lines[0].contains("run 2 started") && lines[1].contains("run 2 hung"), "{told}");
     let told = out(&replay(&[LIFE, "--at", "2026-11-25T19:28"]));
-    assert!(told.contains("Nothing was decided by then."), "{told}");
+    assert!(told.contains("By then the supervisor had decided nothing."), "{told}");
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn what_cannot_be_told_names_the_file_and_the_remedy() {
         (&[concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")], 1, "write the log with --log-format json"),
         (&[LIFE, "--html", "/nowhere/page.html"], 1, "--html /nowhere/page.html: cannot write the page"),
         (&[LIFE, "--at", "noon"], 2, "invalid value 'noon' for '--at <TIME>': give a time in UTC, such as 12:03"),
-        (&[], 2, "no log given: supervisor-replay [OPTIONS] <LOG>"),
+        (&[], 2, "no log given: supervisor-replay [--at <TIME>] [--html <FILE>] <LOG>"),
         (&[LIFE, "--htlm", "x"], 2, "there is no option --htlm; did you mean --html?"),
         (&[LIFE, "--html"], 2, "a value is missing for '--html <FILE>'"),
         (&[LIFE, "b\nc"], 2, "there is one word too many: b\\nc"),
@@ -89,7 +89,7 @@ fn a_log_just_written_by_the_supervisor_is_played_again() {
     let output = replay(&[log.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     assert!(out(&output).contains("run 3 exited with code 3; --max-restarts allows no further restart"));
-    assert!(out(&output).contains("facts led to the same"), "{}", out(&output));
+    assert!(out(&output).contains("played again, led to the same"), "{}", out(&output));
 }
 
 #[test]

@@ -6,13 +6,13 @@ use crate::workspace::{self, PACKAGE, PROGRAM, REPLAY};
 use clap_complete::Shell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{fs, io};
+use std::{env, fs, io};
 
 /// A file of a package: where it is staged, where it is installed, and its mode.
 type Asset = (String, String, &'static str);
 
 /// Debian has another `supervisor` with a page supervisor.1, so the page goes by the package's name everywhere.
-fn assets() -> io::Result<Vec<Asset>> {
+fn assets(zsh_folder: &str) -> io::Result<Vec<Asset>> {
     let share = "usr/share";
     let mut assets = vec![
         (PROGRAM.to_owned(), "usr/bin/".to_owned(), "755"),
@@ -25,7 +25,7 @@ fn assets() -> io::Result<Vec<Asset>> {
         let bash = format!("{share}/bash-completion/completions/{program}");
         assets.extend([
             (staged(Shell::Bash), bash, "644"),
-            (staged(Shell::Zsh), format!("{share}/zsh/vendor-completions/"), "644"),
+            (staged(Shell::Zsh), format!("{share}/zsh/{zsh_folder}/"), "644"),
             (staged(Shell::Fish), format!("{share}/fish/vendor_completions.d/"), "644"),
         ]);
     }
@@ -76,10 +76,14 @@ fn manifest(dist: &Dist) -> io::Result<PathBuf> {
     fs::create_dir_all(dist.stage.join("src"))?;
     fs::write(dist.stage.join("src/main.rs"), "fn main() {}\n")?;
     fs::copy(dist.stage.join(format!("{PROGRAM}.1")), dist.stage.join(format!("{PACKAGE}.1")))?;
-    fs::write(dist.stage.join("changelog"), changelog(dist)?)?;
-    let assets = assets()?;
-    let deb: String = assets.iter().map(|(from, to, mode)| format!("    [{from:?}, {to:?}, {mode:?}],\n")).collect();
-    let rpm = assets.iter().map(|(from, to, mode)| {
+    let maintainer = maintainer()?;
+    fs::write(dist.stage.join("changelog"), changelog(dist, &maintainer)?)?;
+    fs::write(dist.stage.join("copyright"), copyright()?)?;
+    let deb: String = assets("vendor-completions")?
+        .iter()
+        .map(|(from, to, mode)| format!("    [{from:?}, {to:?}, {mode:?}],\n"))
+        .collect();
+    let rpm = assets("site-functions")?.into_iter().map(|(from, to, mode)| {
         let name = from.rsplit('/').next().unwrap_or_default();
         let to = if to.ends_with('/') { format!("/{to}{name}") } else { format!("/{to}") };
         format!("    {{ source = {from:?}, dest = {to:?}, mode = \"100{mode}\" }},\n")
@@ -88,8 +92,8 @@ fn manifest(dist: &Dist) -> io::Result<PathBuf> {
     let text = format!(
         "[package]\nname = {PACKAGE:?}\nversion = {:?}\nedition = \"2024\"\nlicense = \"MIT OR Apache-2.0\"\n\
          description = {SUMMARY:?}\n\n[workspace]\n\n\
-         [package.metadata.deb]\nmaintainer = {MAINTAINER:?}\nsection = \"admin\"\npriority = \"optional\"\ndepends = \"\"\n\
-         changelog = \"changelog\"\ncopyright = \"The authors of {PACKAGE}\"\n\
+         [package.metadata.deb]\nmaintainer = {maintainer:?}\nsection = \"admin\"\npriority = \"optional\"\ndepends = \"\"\n\
+         changelog = \"changelog\"\ncopyright = {COPYRIGHT:?}\nlicense-file = [\"copyright\", \"0\"]\n\
          extended-description = {DESCRIPTION:?}\nassets = [\n{deb}]\n\n\
          [package.metadata.generate-rpm]\nassets = [\n{rpm}]\n",
         dist.version
@@ -100,16 +104,36 @@ fn manifest(dist: &Dist) -> io::Result<PathBuf> {
 }
 
 /// In Debian's form, deb-changelog(5); what has changed is told in CHANGELOG.md.
-fn changelog(dist: &Dist) -> io::Result<String> {
+fn changelog(dist: &Dist, maintainer: &str) -> io::Result<String> {
     let date =
         workspace::output(Command::new("date").args(["--utc", "--rfc-email", &format!("--date=@{}", dist.epoch)]))?;
     let (version, date) = (&dist.version, date.trim());
     Ok(format!(
-        "{PACKAGE} ({version}-1) unstable; urgency=medium\n\n  * Version {version}.\n\n -- {MAINTAINER}  {date}\n"
+        "{PACKAGE} ({version}-1) unstable; urgency=medium\n\n  * Version {version}.\n\n -- {maintainer}  {date}\n"
     ))
 }
 
-const MAINTAINER: &str = "The authors of heartbeat-supervisor <heartbeat-supervisor@localhost>";
+/// Who makes the package, as Debian's own tools are told, debchange(1); else who made the commit.
+fn maintainer() -> io::Result<String> {
+    match (env::var("DEBFULLNAME"), env::var("DEBEMAIL")) {
+        (Ok(name), Ok(address)) => Ok(format!("{name} <{address}>")),
+        (Err(_), _) | (_, Err(_)) => {
+            let author = workspace::output(workspace::command("git").args(["log", "-1", "--format=%an <%ae>"]))?;
+            Ok(author.trim().to_owned())
+        }
+    }
+}
+
+/// Whose the program is, and its licences: that of Apache lies on each system of Debian.
+fn copyright() -> io::Result<String> {
+    let mit = fs::read_to_string(workspace::root().join("LICENSE-MIT"))?;
+    Ok(format!(
+        "{COPYRIGHT}\n\nThe licence is that of MIT, below, or the Apache License 2.0, as you like; the text of the \
+         latter is in\n/usr/share/common-licenses/Apache-2.0.\n\n{mit}"
+    ))
+}
+
+const COPYRIGHT: &str = "Copyright: the authors of heartbeat-supervisor";
 const SUMMARY: &str = "keeps a command alive: restarts it when it fails or hangs";
 const DESCRIPTION: &str = "The program is called supervisor. It starts a command, and starts it again when it crashes, \
 is killed, or is silent for too long. Nothing of a run is left when the next one starts. It is one static file without \

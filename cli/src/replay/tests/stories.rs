@@ -198,7 +198,7 @@ fn a_page_tells_all_of_it() {
         "<p class=\"verdict\"><b>25 %</b> available</p>\n<p>The command was available for 2 s of 8 s. There were 3 outages; \
          the longest lasted 5 s: run 2 hung. A command that hangs",
         "<p><strong>The log stops at 2026-11-25 10:00:08 UTC, before the end.</strong></p>",
-        "<li><b>3</b> runs</li><li><b>2</b> restarts</li><li><b>2</b> hangs</li><li><b>1</b> ended by SIGKILL</li>",
+        "<li><b>3</b> runs</li><li><b>2</b> restarts</li><li><b>2</b> hangs</li><li><b>1</b> end by SIGKILL</li>",
         "<p class=\"quiet\">Each row is 1 s long.</p>",
         "<time>11-25 10:00:00</time><svg viewBox=\"0 0 360 30\" preserveAspectRatio=\"none\">",
         "<path class=\"beat\" d=\"M0.5 25v5\"/>",
@@ -287,7 +287,10 @@ fn a_moment_shows_what_led_to_it() {
     assert_eq!(told("10:00:03"), ["10:00:02", "10:00:03"]);
     assert_eq!(told("10:00:02"), ["10:00:00", "10:00:01", "10:00:02"], "with the run before");
     assert_eq!(told("10:00:00"), ["10:00:00"]);
-    assert!(program::words(&log, Some(Moment::parse("09:59").unwrap())).contains("Nothing was decided by then.\n"));
+    assert!(
+        program::words(&log, Some(Moment::parse("09:59").unwrap()))
+            .contains("By then the supervisor had decided nothing.\n")
+    );
     let whole = program::words(&log, None);
     let first = "a command that the log does not name (supervisor 5), 2026-11-25 10:00:00 to 2026-11-25 10:00:03 UTC\n";
     assert!(whole.starts_with(first), "{whole}");

@@ -104,7 +104,7 @@ fn signals() {
         assert_eq!(backend(&[], &notice), (level, words.to_owned()));
     }
     let of_probes = backend(&["--probe", "true"], &UnixNotice::MessagesSummed { messages: 1 });
-    let words = "pid 7 and its probes sent 1 message more, too fast to show each of them";
+    let words = "1 message more of pid 7 or of its probes came too fast to show each of them";
     assert_eq!(of_probes, (Level::Info, words.to_owned()));
 }
 
@@ -160,7 +160,7 @@ fn processes_and_messages() {
         (
             UnixNotice::MessagesSummed { messages: 2 },
             Level::Info,
-            "pid 7 sent 2 messages more, too fast to show each of them",
+            "2 messages more of pid 7 came too fast to show each of them",
         ),
     ];
     for (notice, level, words) in table {
