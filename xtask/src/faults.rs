@@ -164,7 +164,7 @@ fn attempt(theatre: &Theatre, trial: &Trial<'_>, account: &Mutex<Account>) {
     account.calls.insert(fault.call.name);
     *account.roles.entry(fault.role).or_default() += 1;
     for complaint in complaints(life, reference, &played) {
-        match accepted(fault, &played, &complaint) {
+        match accepted(life, fault, &played, &complaint) {
             Some(why) => *account.accepted.entry(why).or_default() += 1,
             None => account.fail(format!("--life {} {fault}: {complaint}\n{}", life.name, indented(&played.log))),
         }

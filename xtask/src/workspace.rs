@@ -126,14 +126,28 @@ impl Linkage {
 /// It does not build.
 pub fn build_static(linkage: Linkage) -> io::Result<PathBuf> {
     let triple = linkage.triple();
+    let flags = release_flags(linkage)?;
     let mut build = cargo();
     build.args(["build", "--quiet", "--release", "--locked", "-p", PACKAGE, "--target", &triple]);
-    if linkage == Linkage::Glibc {
-        let flags = env::var("RUSTFLAGS").unwrap_or_default();
-        build.env("RUSTFLAGS", format!("{flags} -C target-feature=+crt-static"));
-    }
+    // Beside those of .cargo/config.toml, which RUSTFLAGS would replace.
+    build.arg("--config").arg(format!("target.'cfg(all())'.rustflags = {flags:?}"));
     run(&mut build)?;
     Ok(target()?.join(triple).join("release").join(PROGRAM))
+}
+
+/// What only a release is built with: the program names no folder of the machine that built it.
+fn release_flags(linkage: Linkage) -> io::Result<Vec<String>> {
+    let home = match env::var_os("CARGO_HOME") {
+        Some(home) => PathBuf::from(home),
+        None => PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo"),
+    };
+    let sources = fs::canonicalize(home)?.join("registry/src");
+    let remap = format!("--remap-path-prefix={}=/crates", sources.display());
+    let is_static = match linkage {
+        Linkage::Musl => None,
+        Linkage::Glibc => Some("-Ctarget-feature=+crt-static".to_owned()),
+    };
+    Ok([remap].into_iter().chain(is_static).collect())
 }
 
 /// Builds the program as `cargo install` does.

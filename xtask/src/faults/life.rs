@@ -8,12 +8,21 @@ pub struct Life {
     pub name: &'static str,
     /// In the shell that becomes the supervisor.
     pub before: &'static str,
+    pub keeper: Fate,
     pub options: &'static str,
     pub command: Command,
     /// How it ends without a fault.
     pub end: End,
     /// How it may end with a fault, beside [`WITH_A_FAULT`].
     pub other_ends: &'static [End],
+}
+
+/// What becomes of the only process between the supervisor and its command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Ends,
+    /// Its command kills it. Should the supervisor end in that moment, nobody is left to end the command.
+    Killed,
 }
 
 /// What is supervised.
@@ -39,6 +48,7 @@ pub const PROBE: &str = "#!/bin/sh\necho looks\nsleep 1000 &\n";
 const PLAIN: Life = Life {
     name: "",
     before: "",
+    keeper: Fate::Ends,
     options: "--no-heartbeat",
     command: Command::Script("exit 0"),
     end: End::Code(0),
@@ -138,6 +148,7 @@ if sys.argv[1] == \"1\":
     // The supervisor adopts what its keeper kept.
     Life {
         name: "orphaned",
+        keeper: Fate::Killed,
         options: "--no-heartbeat --grace-period 0.2 --backoff-factor 0.02 --max-restarts 3",
         command: Command::Script("if [ $run = 1 ]; then setsid sleep 1000 & kill -KILL $PPID; sleep 1000; fi; exit 0"),
         ..PLAIN

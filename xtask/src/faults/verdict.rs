@@ -1,6 +1,6 @@
 //! What is demanded of each life with a fault, and what is accepted although it is not as demanded.
 
-use super::life::{Life, WITH_A_FAULT};
+use super::life::{Fate, Life, WITH_A_FAULT};
 use super::play::{Company, Pace, Played};
 use super::tracer::{Counts, End, Fault, Injection, Role};
 use nix::errno::Errno;
@@ -128,7 +128,7 @@ fn reasons(log: &str) -> BTreeMap<String, usize> {
 const OWN_MASKS: u64 = 3;
 
 /// Why a broken invariant is accepted, if it is.
-pub fn accepted(fault: &Fault, played: &Played, complaint: &Complaint) -> Option<&'static str> {
+pub fn accepted(life: &Life, fault: &Fault, played: &Played, complaint: &Complaint) -> Option<&'static str> {
     let end = played.trace.end;
     let is_of_the_end = matches!(complaint, Complaint::End(_) | Complaint::Panicked | Complaint::Unexplained(..));
     let is_abort = is_of_the_end && end == End::Signal(Signal::SIGABRT);
@@ -145,6 +145,13 @@ pub fn accepted(fault: &Fault, played: &Played, complaint: &Complaint) -> Option
         ),
         (_, Role::Supervisor | Role::Thread, "mmap" | "mremap", _) if is_abort => {
             Some("the allocator of Rust aborts where there is no memory; the keeper ends the command")
+        }
+        (_, Role::Supervisor, "mmap" | "mremap", _)
+            if is_left && end == End::Signal(Signal::SIGABRT) && life.keeper == Fate::Killed =>
+        {
+            Some(
+                "the allocator of Rust aborts where there is no memory, in the moment in which its only keeper is killed",
+            )
         }
         (_, _, "fcntl", Errno::EBADF) if is_abort || is_left => Some(
             "a debug build asks of each descriptor whether it is open before it closes it, and aborts if it is not",
