@@ -42,6 +42,37 @@ pub(crate) struct Delivery {
 
 /// Children that are killed while they fork are found by looking again, this often at a time.
 const MOST_PASSES: u32 = 1000;
+/// As many ancestors may end while they are looked at: those of a daemon end one after the other.
+const MOST_CLIMBS: u32 = 16;
+
+/// The way from a process up its parents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Climb {
+    ToRoot,
+    /// To the first process, or beyond this PID namespace.
+    Past,
+    /// To one that `/proc` does not show: it is hidden, or has ended.
+    Unseen(i32),
+}
+
+fn climb(pid: i32, root: i32, parent: impl Fn(i32) -> Option<i32>) -> Climb {
+    let mut ancestor = pid;
+    while let Some(parent) = parent(ancestor) {
+        match parent {
+            parent if parent == root => return Climb::ToRoot,
+            parent if parent <= 1 => return Climb::Past,
+            parent => ancestor = parent,
+        }
+    }
+    if ancestor > 0 { Climb::Unseen(ancestor) } else { Climb::Past }
+}
+
+impl Climb {
+    /// Whether an ancestor ended meanwhile, so that what it had started has another parent now.
+    fn is_cut_short(self, pid: i32) -> bool {
+        matches!(self, Climb::Unseen(ancestor) if ancestor != pid && !process::exists(ancestor))
+    }
+}
 
 impl Tree {
     /// Nothing yet. Tells where processes cannot be seen.
@@ -86,17 +117,16 @@ impl Tree {
 
     /// Whether a living process belongs to the run, as its parents tell.
     pub fn contains(&self, pid: i32) -> bool {
-        let mut ancestor = pid;
-        while let Some(process) = Process::read(ancestor) {
-            match process.parent {
-                parent if parent == self.root => return true,
-                parent if parent <= 1 => return false,
-                parent => ancestor = parent,
+        let parent = |pid| Process::read(pid).map(|process| process.parent);
+        match (0..MOST_CLIMBS).map(|_| climb(pid, self.root, parent)).find(|climb| !climb.is_cut_short(pid)) {
+            Some(Climb::ToRoot) => true,
+            Some(Climb::Unseen(ancestor)) => {
+                let is_hidden =
+                    |member: &Member| matches!(member, Member::Hidden { pid: hidden, .. } if *hidden == ancestor);
+                self.members().is_ok_and(|members| members.iter().any(is_hidden))
             }
+            Some(Climb::Past) | None => false,
         }
-        // It, or one of its parents, is hidden.
-        let is_pid = |member: &Member| matches!(member, Member::Hidden { pid: hidden, .. } if *hidden == ancestor);
-        ancestor > 0 && self.members().is_ok_and(|members| members.iter().any(is_pid))
     }
 
     /// After a signal to the main process or its group: takes note of those that got it, and returns those of them that

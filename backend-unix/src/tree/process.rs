@@ -29,16 +29,20 @@ impl ProcessId {
 
     /// How this very process is. One that only waits to be reaped is gone.
     pub fn vitality(&self) -> Vitality {
-        let is_there = || Pid::from_raw(self.pid.max(0)).is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH));
         match Process::read(self.pid) {
             Some(process) if process.id != *self || !process.is_alive() => Vitality::Gone,
             Some(process) if process.is_stopped() => Vitality::Stopped,
             Some(_) => Vitality::Going,
             // It may be one that `/proc` does not show.
-            None if is_there() => Vitality::Going,
+            None if exists(self.pid) => Vitality::Going,
             None => Vitality::Gone,
         }
     }
+}
+
+/// Whether there is a process of this number, though `/proc` may not show it: kill(2).
+pub(crate) fn exists(pid: i32) -> bool {
+    Pid::from_raw(pid.max(0)).is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 /// Whether a process can do anything.

@@ -177,3 +177,21 @@ fn a_hidden_process_is_reached_as_long_as_it_is_a_child() {
     assert!(signal_hidden(&Member::Seen(Process::read(other).unwrap()), Signal::KILL).is_none());
     assert!(Process::read(other).is_some_and(|process| process.is_alive()));
 }
+
+#[test]
+fn an_ancestor_that_ends_meanwhile_cuts_the_climb_short() {
+    let (own, root, gone) = (std::process::id().cast_signed(), 5, i32::MAX);
+    let parents = |parents: &'static [(i32, i32)]| {
+        move |pid| parents.iter().find(|(child, _)| *child == pid).map(|(_, parent)| *parent)
+    };
+    assert_eq!(climb(9, root, parents(&[(9, 7), (7, 5), (5, 1)])), Climb::ToRoot);
+    assert_eq!(climb(9, root, parents(&[(9, 7), (7, 1)])), Climb::Past);
+    assert_eq!(climb(0, root, parents(&[])), Climb::Past);
+    // It was the parent of 9, and is not there when its own parent is asked for.
+    let cut = climb(9, root, parents(&[(9, i32::MAX)]));
+    assert_eq!(cut, Climb::Unseen(gone));
+    assert!(cut.is_cut_short(9));
+    // One that is hidden is there; and nothing can be said of one that has ended itself.
+    assert!(!Climb::Unseen(own).is_cut_short(9) && !Climb::Unseen(gone).is_cut_short(gone));
+    assert!(!Climb::ToRoot.is_cut_short(9) && !Climb::Past.is_cut_short(9));
+}

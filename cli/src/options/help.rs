@@ -6,7 +6,7 @@ pub const EXIT_CODES: [(&str, &str); 9] = [
     ("the command's, or 128 + signal", "restarts are used up, or never made; the last run ended so"),
     ("124", "the same, and the last run hung"),
     ("125", "the supervisor itself cannot work"),
-    ("126", "the command cannot be started: it is not executable, or there is no process or memory for it"),
+    ("126", "the command cannot be started: it is not executable, or the system has no process or memory left for it"),
     ("127", "the command is not there"),
     ("137", "asked to stop, and the command had to be killed"),
     ("2", "wrong usage"),
