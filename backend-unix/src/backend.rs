@@ -9,6 +9,7 @@ use crate::cgroup::MemoryKills;
 use crate::clock::SystemClock;
 use crate::config::{Config, Notifications, StopTarget};
 use crate::heartbeat::watcher::{Finding, Watcher};
+use crate::helper::Parted;
 use crate::hooks::HookRunner;
 use crate::keeper::exec::{Program, RESTARTS, Role, failure, variable};
 use crate::keeper::{Keeper, Remains};
@@ -207,11 +208,25 @@ impl UnixBackend {
         self.tell_all(notices.unwrap_or_default());
         let finding = self.probe.as_mut().and_then(|probe| probe.poll(now, &self.signals, company));
         self.take_probe(finding);
+        self.poll_partings(now);
         if let Some(tick) = &mut self.tick
             && now >= tick.due
         {
             tick.due = now + tick.every;
             self.tell(UnixNotice::Tick {});
+        }
+    }
+
+    /// Sees to keepers of hooks and probes that do not end.
+    fn poll_partings(&mut self, now: Instant) {
+        let of_hooks = self.hooks.as_mut().map(|hooks| hooks.poll_parting(now)).unwrap_or_default();
+        let of_probe = self.probe.as_mut().map(|probe| probe.poll_parting(now));
+        for parted in of_hooks.into_iter().chain(of_probe) {
+            match parted {
+                Parted::NotYet => {}
+                Parted::Held { keeper } => self.trouble(Trouble::KeeperStuck { keeper }),
+                Parted::GivenUp => self.adopt(),
+            }
         }
     }
 

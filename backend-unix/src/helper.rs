@@ -1,10 +1,13 @@
 //! A program that is run beside the command, a hook or a probe: below a keeper of its own, and never for long.
 
 use crate::keeper::exec::{Program, Role};
-use crate::keeper::protocol::Report;
-use crate::keeper::{Company, Keeper, Remains};
-use crate::signals::Signals;
+use crate::keeper::protocol::{Recipient, Report};
+use crate::keeper::{Company, Keeper, LONGEST_SILENCE, Remains};
+use crate::signals::{Signal, Signals};
 use crate::source::Source;
+use crate::tree::process::Process;
+use crate::tree::{end_held, kill_all_below};
+use rustix::event::Timespec;
 use std::ffi::CString;
 use std::io;
 use supervisor_core::{ExitStatus, Instant};
@@ -15,7 +18,39 @@ pub(crate) struct Helper {
     /// It is ended then.
     until: Instant,
     ending: Ending,
+    parting: Parting,
 }
+
+/// How far its keeper has come that has nothing left to do but to end.
+#[derive(Clone, Copy)]
+enum Parting {
+    NotYet,
+    /// It has got an order that changes nothing. By then, it should have taken that.
+    Asked {
+        reply_due: Instant,
+    },
+    /// It can run, and waits for what survives SIGKILL.
+    Working,
+    /// It cannot, and was killed. By then it should have been reaped.
+    Killed {
+        reaped_due: Instant,
+    },
+}
+
+/// What became of a keeper that has nothing left to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Parted {
+    NotYet,
+    /// A debugger or a frozen cgroup holds it, so that it is killed: told once.
+    Held {
+        keeper: i32,
+    },
+    /// It is dead and cannot be reaped, or cannot die. What it kept comes to this process.
+    GivenUp,
+}
+
+/// At the end of the supervisor, the processes of one may take so long to die.
+const LAST_PATIENCE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// How it ended, as far as that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +80,7 @@ impl Helper {
         company: Company,
     ) -> io::Result<Helper> {
         let keeper = Keeper::start(program, variables, role, signals, &Remains::default(), company)?;
-        Ok(Helper { keeper, until, ending: Ending::NotYet })
+        Ok(Helper { keeper, until, ending: Ending::NotYet, parting: Parting::NotYet })
     }
 
     /// The process id of its keeper.
@@ -54,9 +89,10 @@ impl Helper {
     }
 
     pub fn source(&self) -> Source<'_> {
-        let due = match self.ending {
-            Ending::NotYet => Some(self.until),
-            Ending::Known(_) => None,
+        let due = match (self.ending, self.parting) {
+            (_, Parting::Asked { reply_due: due } | Parting::Killed { reaped_due: due }) => Some(due),
+            (Ending::NotYet, Parting::NotYet | Parting::Working) => Some(self.until),
+            (Ending::Known(_), Parting::NotYet | Parting::Working) => None,
         };
         Source { due, descriptor: self.keeper.line() }
     }
@@ -67,8 +103,43 @@ impl Helper {
     }
 
     /// Ends it, and all that it started.
-    pub fn end(&self) {
+    pub fn end(&mut self, now: Instant) {
+        self.part(now);
         self.keeper.hang_up();
+    }
+
+    /// Its keeper should end now. Whether it can is seen by an order.
+    fn part(&mut self, now: Instant) {
+        if let Parting::NotYet = self.parting {
+            let _ = self.keeper.order(Recipient::Main, Signal::CONT);
+            self.parting = Parting::Asked { reply_due: now + LONGEST_SILENCE };
+        }
+    }
+
+    /// Sees to a keeper that should have ended by now. One that is given up is forgotten.
+    pub fn poll_parting(&mut self, now: Instant) -> Parted {
+        match self.parting {
+            Parting::Asked { reply_due } if now >= reply_due => {
+                let keeper = self.keeper.pid();
+                if Process::read(keeper).is_some_and(|process| !process.is_alive()) {
+                    self.keeper.reaped(ExitStatus::KILLED);
+                    return Parted::GivenUp;
+                }
+                if !self.keeper.has_unread() {
+                    self.parting = Parting::Working;
+                    return Parted::NotYet;
+                }
+                end_held(&self.keeper);
+                self.parting = Parting::Killed { reaped_due: now + LONGEST_SILENCE };
+                Parted::Held { keeper }
+            }
+            Parting::Killed { reaped_due } if now >= reaped_due => {
+                self.keeper.kill();
+                self.keeper.reaped(ExitStatus::KILLED);
+                Parted::GivenUp
+            }
+            Parting::NotYet | Parting::Asked { .. } | Parting::Working | Parting::Killed { .. } => Parted::NotYet,
+        }
     }
 
     /// Ends what takes too long. Hears how it ended, told once, even where processes that it started are still being
@@ -84,11 +155,12 @@ impl Helper {
             (Ending::Known(_), _) => return None,
             (Ending::NotYet, Some(end)) => end,
             (Ending::NotYet, None) if now >= self.until => {
-                self.keeper.hang_up();
+                self.end(now);
                 HelperEnd::TookTooLong
             }
             (Ending::NotYet, None) => return None,
         };
+        self.part(now);
         self.ending = Ending::Known(end);
         Some(end)
     }
@@ -101,6 +173,20 @@ impl Helper {
         match (end, self.ending) {
             (None, Ending::NotYet) => Some(HelperEnd::Exited(ExitStatus::KILLED)),
             (end, _) => end,
+        }
+    }
+}
+
+/// Nothing that it started outlives its owner, whatever holds its keeper.
+impl Drop for Helper {
+    fn drop(&mut self) {
+        if self.keeper.is_reaped() {
+            return;
+        }
+        self.keeper.hang_up();
+        if !self.keeper.ends_within(LAST_PATIENCE) {
+            kill_all_below(self.keeper.pid());
+            self.keeper.kill();
         }
     }
 }

@@ -2,7 +2,7 @@
 //! the supervisor, when a slow one would cost the last events, they run side by side.
 
 use crate::clock::SystemClock;
-use crate::helper::{Helper, HelperEnd};
+use crate::helper::{Helper, HelperEnd, Parted};
 use crate::keeper::Company;
 use crate::keeper::exec::{Command, Output, Program, Role, variable};
 use crate::notice::{Trouble, UnixNotice};
@@ -139,6 +139,20 @@ impl HookRunner {
             }
         }
         notices
+    }
+
+    /// Sees to keepers that should have ended by now.
+    pub fn poll_parting(&mut self, now: Instant) -> Vec<Parted> {
+        let (mut kept, mut parted) = (Vec::new(), Vec::new());
+        for mut running in std::mem::take(&mut self.running) {
+            let outcome = running.helper.poll_parting(now);
+            parted.push(outcome);
+            if outcome != Parted::GivenUp {
+                kept.push(running);
+            }
+        }
+        self.running = kept;
+        parted
     }
 
     /// One of its keepers was reaped.

@@ -30,7 +30,7 @@ use run::KeeperEnd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, WaitOptions, kill_process, pidfd_open, waitpid};
+use rustix::process::{Pid, PidfdFlags, WaitOptions, getpid, kill_process, pidfd_open, waitpid};
 use std::cell::Cell;
 use std::ffi::CString;
 use std::io;
@@ -65,7 +65,7 @@ pub(crate) struct Keeper {
     /// after that.
     ended: Cell<Option<Instant>>,
     /// Since when it has not taken an order.
-    stall: Stall,
+    stall: Cell<Stall>,
 }
 
 #[derive(Clone, Copy)]
@@ -109,7 +109,7 @@ pub(crate) enum Company {
 /// A keeper that is dead but cannot be reaped, since its debugger has not yet, is given up after so long.
 const LONGEST_DEATH: Duration = Duration::from_secs(1);
 /// What a keeper that can run does is done long before.
-const LONGEST_SILENCE: Duration = Duration::from_secs(1);
+pub(crate) const LONGEST_SILENCE: Duration = Duration::from_secs(1);
 
 impl Keeper {
     /// Forks a keeper, whose birth is the order to start: it executes the program with these variables more.
@@ -130,20 +130,21 @@ impl Keeper {
             Role::Command => Policy::Keep,
             Role::Helper { .. } => Policy::Kill,
         };
+        let supervisor = getpid();
         // SAFETY: other threads may hold locks for ever in the child, which makes nothing but system calls.
         match unsafe { fork()? } {
             ForkResult::Child => {
                 drop(line);
-                let birth = process::Birth { line: far, launch, role, policy, signals, remains };
+                let birth = process::Birth { line: far, supervisor, launch, role, policy, signals, remains };
                 match company {
-                    Company::Alone => process::keep(birth),
+                    Company::Alone => process::keep(birth, supervisor),
                     Company::Mixed => process::keep_keeper(birth),
                 }
             }
             ForkResult::Parent { child } => {
                 let pid = Pid::from_raw(child.as_raw()).expect("the pid of a child is positive");
                 let (life, ended) = (Life::Child(pid), Cell::new(None));
-                Ok(Keeper { life, company, main: Main::Unseen, line, ended, stall: Stall::None })
+                Ok(Keeper { life, company, main: Main::Unseen, line, ended, stall: Cell::default() })
             }
         }
     }
@@ -200,6 +201,9 @@ impl Keeper {
     /// `EAGAIN` if it does not take orders just now, `EPIPE` if it is gone.
     pub fn order(&self, recipient: Recipient, signal: Signal) -> Result<(), Errno> {
         let order = Order { recipient, signal }.to_bytes();
+        if !self.has_unread() {
+            self.stall.set(Stall::Since(SystemClock::now()));
+        }
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
         send(self.line.as_raw_fd(), &order, flags).map(drop).map_err(|error| Errno::from_raw_os_error(error as i32))
     }
@@ -212,17 +216,22 @@ impl Keeper {
     /// Whether it has not taken orders for a while, told once: a debugger or a frozen cgroup holds it, and its children
     /// are better off with the supervisor.
     pub fn is_held(&mut self, now: Instant) -> bool {
-        match (linux::unread_by_peer(self.line.as_fd()), &self.stall) {
-            (0, _) => self.stall = Stall::None,
-            (_, Stall::None) => self.stall = Stall::Since(now),
-            (_, Stall::Since(_) | Stall::Told) => {}
+        if !self.has_unread() {
+            self.stall.set(Stall::None);
         }
-        self.stall.overdue(now).is_some()
+        self.stall.get_mut().overdue(now).is_some()
+    }
+
+    /// Whether it has not taken all orders yet.
+    pub fn has_unread(&self) -> bool {
+        linux::unread_by_peer(self.line.as_fd()) > 0
     }
 
     /// What holds up the news that the main process has ended, told once.
     pub fn holder_of_end(&mut self, now: Instant) -> Holder {
         match &self.main {
+            // It is dead or about to be, and what it kept comes to this process.
+            Main::Ended { .. } | Main::Asked { .. } if self.ended.get().is_some() => self.main = Main::Unseen,
             Main::Watched(main) if has_ended(main.as_fd()) => {
                 self.main = Main::Ended { report_due: now + LONGEST_SILENCE };
             }
@@ -233,7 +242,7 @@ impl Keeper {
             }
             Main::Asked { reply_due } if now >= *reply_due => {
                 self.main = Main::Unseen;
-                return if linux::unread_by_peer(self.line.as_fd()) > 0 { Holder::OfKeeper } else { Holder::OfMain };
+                return if self.has_unread() { Holder::OfKeeper } else { Holder::OfMain };
             }
             Main::Unseen | Main::Watched(_) | Main::Ended { .. } | Main::Asked { .. } => {}
         }
@@ -255,6 +264,10 @@ impl Keeper {
         if let Life::Child(pid) = self.life {
             self.life = Life::Reaped(pid, status);
         }
+    }
+
+    pub fn is_reaped(&self) -> bool {
+        matches!(self.life, Life::Reaped(..))
     }
 
     /// When its death is taken for granted, though it could not be reaped.
@@ -290,6 +303,18 @@ impl Keeper {
         self.wake();
     }
 
+    /// Waits for its end, but no longer than this.
+    pub fn ends_within(&self, patience: Timespec) -> bool {
+        let Life::Child(pid) = self.life else { return true };
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(handle) => poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&patience)) == Ok(1),
+            Err(_) => {
+                std::thread::sleep(Duration::from_millis(10));
+                false
+            }
+        }
+    }
+
     fn signal(&self, signal: Signal) {
         if let Life::Child(pid) = self.life {
             // A child that is not reaped can be signalled.
@@ -308,10 +333,7 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         let Life::Child(pid) = self.life else { return };
         self.hang_up();
-        match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(handle) => drop(poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&LAST_PATIENCE))),
-            Err(_) => std::thread::sleep(Duration::from_millis(10)),
-        }
+        self.ends_within(LAST_PATIENCE);
         let _ = waitpid(Some(pid), WaitOptions::NOHANG);
     }
 }

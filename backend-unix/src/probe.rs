@@ -1,7 +1,8 @@
 //! Runs a probe again and again beside the command: each success is a heartbeat of the moment at which it ended.
 
+use crate::clock::SystemClock;
 use crate::config::ProbeConfig;
-use crate::helper::{Helper, HelperEnd};
+use crate::helper::{Helper, HelperEnd, Parted};
 use crate::keeper::Company;
 use crate::keeper::exec::{Output, Program, RESTARTS, Role, variable};
 use crate::notice::{ProbeOutcome, UnixNotice};
@@ -86,8 +87,8 @@ impl ProbeRunner {
         self.schedule = Schedule::Off;
         self.current = match std::mem::replace(&mut self.current, Current::None) {
             Current::None => Current::None,
-            Current::Running { helper, .. } | Current::Leaving { helper } => {
-                helper.end();
+            Current::Running { mut helper, .. } | Current::Leaving { mut helper } => {
+                helper.end(SystemClock::now());
                 Current::Leaving { helper }
             }
         };
@@ -138,6 +139,19 @@ impl ProbeRunner {
                 None
             }
         }
+    }
+
+    /// Sees to a keeper that should have ended by now.
+    pub fn poll_parting(&mut self, now: Instant) -> Parted {
+        let parted = match &mut self.current {
+            Current::None => return Parted::NotYet,
+            Current::Running { helper, .. } | Current::Leaving { helper } => helper.poll_parting(now),
+        };
+        if parted == Parted::GivenUp {
+            self.current = Current::None;
+            self.put_off(now, self.config.interval);
+        }
+        parted
     }
 
     /// The keeper of the current one was reaped.

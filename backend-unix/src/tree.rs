@@ -4,7 +4,7 @@ pub(crate) mod children;
 pub(crate) mod process;
 pub(crate) mod snapshot;
 
-use crate::keeper::Company;
+use crate::keeper::{Company, Keeper};
 use crate::linux;
 use crate::notice::{Named, Target, Trouble, UnixNotice};
 use crate::signals::Signal;
@@ -220,6 +220,15 @@ pub(crate) fn kill_all_below(child: i32) -> bool {
     let mut known = BTreeSet::new();
     let passes = (0..MOST_PASSES).take_while(|_| kill_members(&[child], &mut known)).count();
     passes > 0
+}
+
+/// Frees from a keeper that is held what it keeps.
+pub(crate) fn end_held(keeper: &Keeper) {
+    match keeper.company() {
+        Company::Alone => keeper.kill(),
+        // It adopts what the one below leaves, and goes then.
+        Company::Mixed => drop(kill_all_below(keeper.pid())),
+    }
 }
 
 /// Kills what is below these and not known yet; tells whether there was any.

@@ -5,12 +5,12 @@ use super::run::Run;
 use crate::config::StopTarget;
 use crate::keeper::protocol::Recipient;
 use crate::keeper::run::{Conduct, Rest, Visibility};
-use crate::keeper::{Company, Holder, Keeper};
+use crate::keeper::{Holder, Keeper};
 use crate::linux::read_proc;
 use crate::notice::{Disregard, Named, Target, Trouble, UnixNotice};
 use crate::probe::ProbeRunner;
 use crate::signals::Signal;
-use crate::tree::{Delivery, kill_all_below, named};
+use crate::tree::{Delivery, end_held, named};
 use rustix::io::Errno;
 use std::io;
 use std::time::Duration;
@@ -151,11 +151,7 @@ impl UnixBackend {
 
     fn end_held_keeper(&mut self) {
         let Some(keeper) = self.run.keeper() else { return };
-        match keeper.company() {
-            Company::Alone => keeper.kill(),
-            // It adopts what the one below leaves, and goes then.
-            Company::Mixed => drop(kill_all_below(keeper.pid())),
-        }
+        end_held(keeper);
         let keeper = keeper.pid();
         self.trouble(Trouble::KeeperStuck { keeper });
     }

@@ -18,8 +18,8 @@ use supervisor_core::ExitStatus;
 
 /// What survives SIGKILL gets it again after so long: what forks while it is killed is caught soon, ...
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
-/// ... and what cannot die costs little.
-const LONG_PAUSE: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+/// ... and what cannot die costs little. Shorter than the supervisor waits for a sign that the keeper can run.
+const LONG_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
 /// So many times with the short pause: about ten seconds.
 const QUICK_PASSES: u32 = 2000;
 
@@ -32,6 +32,8 @@ const RETRY: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// All that a keeper is born with.
 pub(super) struct Birth<'a> {
     pub line: OwnedFd,
+    /// As it is numbered in its own PID namespace.
+    pub supervisor: Pid,
     pub launch: Launch<'a>,
     pub role: &'a Role<'a>,
     pub policy: Policy,
@@ -39,18 +41,19 @@ pub(super) struct Birth<'a> {
     pub remains: &'a Remains,
 }
 
-/// In a new child: keeps what it forks, and ends when nothing of that is left.
-pub(super) fn keep(birth: Birth<'_>) -> ! {
-    let Birth { line, mut launch, role, policy, signals, remains } = birth;
+/// In a new child of `parent`: keeps what it forks, and ends when nothing of that is left.
+pub(super) fn keep(birth: Birth<'_>, parent: Pid) -> ! {
+    let Birth { line, supervisor, mut launch, role, policy, signals, remains } = birth;
     stand_apart();
-    // 0 where that is in another PID namespace; what counts is that it changes.
-    let parent = getppid();
+    // The parent may have been killed by now. One in another PID namespace has no number here.
+    let parent = getppid().map(|_| parent);
     match fork_main(&mut launch, role, signals, line.as_fd()) {
         Ok((main, exec_result)) => {
             linux::set_name_and_title(c"keeper", main);
             let descriptors = Descriptors::settle(line, signals.inbox(), exec_result);
             let machine = KeeperMachine::new(policy, main);
-            Keeper { machine, main, parent, descriptors, remains, unsaid: Unsaid::Nothing, sight: Sight::Clear }.run()
+            let (unsaid, sight) = (Unsaid::Nothing, Sight::Clear);
+            Keeper { machine, main, parent, supervisor, descriptors, remains, unsaid, sight }.run()
         }
         Err(error) => {
             let _ = tell(line.as_fd(), Report::Failed { os_error: error.raw_os_error() });
@@ -63,20 +66,22 @@ pub(super) fn keep(birth: Birth<'_>) -> ! {
 /// children too and could not tell them apart. It exits as the keeper did, or with 1 when it has killed all.
 pub(super) fn keep_keeper(birth: Birth<'_>) -> ! {
     stand_apart();
+    let own = getpid();
     let fail = |os_error: i32| -> ! {
         let _ = tell(birth.line.as_fd(), Report::Failed { os_error });
         linux::exit(0)
     };
-    if let Err(error) = rustix::process::set_child_subreaper(Some(getpid())) {
+    if let Err(error) = rustix::process::set_child_subreaper(Some(own)) {
         fail(error.raw_os_error());
     }
     // SAFETY: the child makes nothing but system calls.
     let keeper = match unsafe { fork() } {
-        Ok(ForkResult::Child) => keep(birth),
+        Ok(ForkResult::Child) => keep(birth, own),
         Ok(ForkResult::Parent { child }) => child.as_raw(),
         Err(error) => fail(error as i32),
     };
-    linux::set_name_and_title(c"keeper", keeper);
+    // By another name, so that what kills by name does not kill both.
+    linux::set_name_and_title(c"reaper", keeper);
     let inbox = linux::duplicate_above_streams(birth.signals.inbox().as_raw_fd());
     let inbox = linux::duplicate(inbox, 0).unwrap_or(inbox);
     if inbox == 0 {
@@ -92,7 +97,7 @@ pub(super) fn keep_keeper(birth: Birth<'_>) -> ! {
             match next_change() {
                 Found::Ended { pid, status } if pid == keeper && status.is_success() => linux::exit(0),
                 Found::Ended { pid, .. } if pid == keeper => {
-                    kill_children(inbox);
+                    kill_children(inbox, || {});
                     linux::exit(1)
                 }
                 Found::Stopped { pid, .. } if pid == keeper => drop(Signal::CONT.send(pid)),
@@ -107,16 +112,17 @@ pub(super) fn keep_keeper(birth: Birth<'_>) -> ! {
 /// Out of reach of the terminal's keys and of signals to the supervisor's group, but in its session: else the group of the
 /// command would be an orphaned one, which cannot be stopped from the terminal.
 fn stand_apart() {
+    // First of all: should it be stopped, by whomever, when its parent dies.
+    let _ = set_parent_process_death_signal(Some(rustix::process::Signal::CONT));
     let _ = setpgid(None, None);
     signals::block_all();
-    // Should it be stopped when its parent dies.
-    let _ = set_parent_process_death_signal(Some(rustix::process::Signal::CONT));
 }
 
-/// Kills all children, and those that come meanwhile, until there are none.
-fn kill_children(inbox: BorrowedFd<'_>) {
+/// Kills all children, and those that come meanwhile, until there are none. `attend` is called again and again.
+fn kill_children(inbox: BorrowedFd<'_>, attend: impl Fn()) {
     let mut passes = 0_u32;
     loop {
+        attend();
         clear::each_child(clear::kill_child);
         loop {
             match next_change() {
@@ -194,6 +200,7 @@ struct Keeper<'a> {
     machine: KeeperMachine,
     main: i32,
     parent: Option<Pid>,
+    supervisor: Pid,
     descriptors: Descriptors,
     remains: &'a Remains,
     unsaid: Unsaid,
@@ -349,22 +356,31 @@ impl Keeper<'_> {
 
     /// Kills all children; then removes what a dead supervisor leaves behind, and exits.
     fn clear(&mut self) -> ! {
-        kill_children(self.descriptors.inbox);
-        if has_ended(self.descriptors.line) {
+        // Orders change nothing any more. That they are taken shows that the keeper can run.
+        kill_children(self.descriptors.inbox, || pass_over_orders(self.descriptors.line));
+        if has_ended(self.descriptors.line, self.supervisor) {
             self.remains.clear();
         }
         linux::exit(0)
     }
 }
 
+fn pass_over_orders(line: BorrowedFd<'_>) {
+    while recv(line.as_raw_fd(), &mut [0; Order::LENGTH], MsgFlags::MSG_DONTWAIT).is_ok_and(|length| length > 0) {}
+}
+
 /// Whether the supervisor has closed its end of the line. Of one that dies, a thread may leave its children to another
-/// parent while the last one is about to close the line; and its last orders may be unread, as may our last reports.
-fn has_ended(line: BorrowedFd<'_>) -> bool {
+/// parent while the last one is about to close the line; and its last orders may be unread, as may our last reports. One
+/// that has become the parent, since the keeper above was killed, lives.
+fn has_ended(line: BorrowedFd<'_>, supervisor: Pid) -> bool {
     loop {
         match recv(line.as_raw_fd(), &mut [0; Order::LENGTH], MsgFlags::MSG_DONTWAIT) {
             Ok(0) => return true,
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::ENOMEM) => {
+                if getppid() == Some(supervisor) {
+                    return false;
+                }
                 if poll(&mut [PollFd::from_borrowed_fd(line, PollFlags::IN)], Some(&LAST_MOMENT)) == Ok(0) {
                     return false;
                 }
@@ -397,6 +413,11 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
+    /// No parent of this process.
+    fn another() -> Pid {
+        getpid()
+    }
+
     fn line() -> (OwnedFd, OwnedFd) {
         socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap()
     }
@@ -407,11 +428,11 @@ mod tests {
         let (own, far) = line();
         send(far.as_raw_fd(), &order, MsgFlags::empty()).unwrap();
         drop(far);
-        assert!(has_ended(own.as_fd()));
+        assert!(has_ended(own.as_fd(), another()));
         let (own, far) = line();
         tell(own.as_fd(), Report::Continued { pid: 1 }).unwrap();
         drop(far);
-        assert!(has_ended(own.as_fd()));
+        assert!(has_ended(own.as_fd(), another()));
     }
 
     #[test]
@@ -421,9 +442,12 @@ mod tests {
             std::thread::sleep(Duration::from_millis(20));
             drop(far);
         });
-        assert!(has_ended(own.as_fd()));
+        assert!(has_ended(own.as_fd(), another()));
         closing.join().unwrap();
         let (own, _far) = line();
-        assert!(!has_ended(own.as_fd()));
+        let begun = std::time::Instant::now();
+        assert!(!has_ended(own.as_fd(), getppid().unwrap()), "the supervisor is the parent now");
+        assert!(begun.elapsed() < Duration::from_secs(1));
+        assert!(!has_ended(own.as_fd(), another()));
     }
 }

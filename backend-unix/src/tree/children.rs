@@ -108,7 +108,8 @@ fn all_processes() -> io::Result<Vec<Process>> {
     let mut processes = Vec::new();
     for pid in numbers_in(Path::new("/proc"))? {
         let stat = unless_gone(read_proc(&format!("/proc/{pid}/stat")))?.unwrap_or_default();
-        processes.extend(Process::parse(pid, &stat));
+        let process = Process::parse(pid, &stat);
+        processes.extend(process.and_then(|seen| if seen.threads > 0 { Some(seen) } else { Process::read(pid) }));
     }
     Ok(processes)
 }

@@ -69,10 +69,22 @@ pub(crate) struct Process {
     pub cpu: u64,
 }
 
+/// A process without threads is about to be gone, or another of its threads executes a program and takes the place of the
+/// first one: the next look shows which.
+const MOST_LOOKS: u32 = 1000;
+
 impl Process {
     /// The process of this number, if there is one.
     pub fn read(pid: i32) -> Option<Process> {
-        Process::parse(pid, &read_proc(&format!("/proc/{pid}/stat")).ok()?)
+        let look = || Process::parse(pid, &read_proc(&format!("/proc/{pid}/stat")).ok()?);
+        let mut process = look()?;
+        for _ in 0..MOST_LOOKS {
+            if process.threads > 0 {
+                break;
+            }
+            process = look()?;
+        }
+        Some(process)
     }
 
     pub fn parse(pid: i32, stat: &str) -> Option<Process> {

@@ -66,7 +66,7 @@ impl Sentences {
             }
             Trouble::KeeperStuck { keeper } => {
                 let words = "does not take orders: a debugger or a frozen cgroup holds it";
-                format!("the keeper, pid {keeper}, {words}; the supervisor kills it, and with it the command")
+                format!("the keeper, pid {keeper}, {words}; the supervisor kills it, and all that it keeps")
             }
             Trouble::Unreaped { pid } => {
                 let words = "has ended, but the debugger that traces it has not let go of it";

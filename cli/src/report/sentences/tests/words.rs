@@ -258,7 +258,7 @@ fn troubles() {
         (
             Trouble::KeeperStuck { keeper: 6 },
             "the keeper, pid 6, does not take orders: a debugger or a frozen cgroup holds it; the supervisor kills it, \
-             and with it the command",
+             and all that it keeps",
         ),
         (
             Trouble::Unreaped { pid: 7 },
