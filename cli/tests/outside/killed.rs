@@ -394,7 +394,11 @@ fn strangers_outlive_everything() {
         match killed {
             "none" => {}
             "keeper" => {
-                signal(supervised.keeper(), "KILL");
+                let upper = supervised.keeper();
+                let lower = children(upper)[0];
+                // One kill by name does not hit both.
+                assert_eq!([name_of(upper), name_of(lower)], ["reaper", "keeper"]);
+                signal(upper, "KILL");
                 supervised.wait_for_line("run 2: started");
             }
             _ => {
@@ -515,6 +519,43 @@ fn a_debugger_that_holds_a_dead_process_holds_up_nothing_but_that() {
     }
     supervised.signal("TERM");
     supervised.end().assert_code(0);
+}
+
+/// Nor does one that holds the keeper of a probe: the probe is ended, and others follow.
+#[test]
+fn a_probe_whose_keeper_is_traced_is_ended_and_others_follow() {
+    let place = Place::new();
+    let probe = place.script("probe", "[ -e pids ] && exit 0; sleep 1000 & echo $! >> pids; echo $$ >> pids; wait");
+    let options =
+        ["--probe", probe.to_str().unwrap(), "--timeout", "1", "--grace-period", "0.3", "--backoff-factor", "0"];
+    let mut supervised = place.start(&options, "exec sleep 1000");
+    wait_until("the probe runs", || place.read("pids").lines().count() == 2);
+    let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
+    let Some(mut debugger) = debugger(parent_of(pids[1]), HOLDS_ON, &place) else { return };
+    supervised.wait_for_line("does not take orders");
+    supervised.wait_for_line("saw a heartbeat");
+    assert!(pids.iter().all(|&pid| !is_alive(pid)), "{pids:?}");
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+    debugger.kill().unwrap();
+    debugger.wait().unwrap();
+}
+
+/// Nor does one that holds the keeper of a hook outlive the supervisor with it.
+#[test]
+fn a_hook_whose_keeper_is_traced_does_not_outlive_the_supervisor() {
+    let place = Place::new();
+    let hook = place.script("hook", "sleep 1000 & echo $! >> pids; echo $$ >> pids; wait");
+    let options = ["--no-heartbeat", "--on-event", hook.to_str().unwrap(), "--grace-period", "0.3"];
+    let supervised = place.start(&options, "exec sleep 1000");
+    wait_until("the hook runs", || place.read("pids").lines().count() == 2);
+    let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
+    let Some(mut debugger) = debugger(parent_of(pids[1]), HOLDS_ON, &place) else { return };
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+    assert!(pids.iter().all(|&pid| !is_alive(pid)), "{pids:?}");
+    debugger.kill().unwrap();
+    debugger.wait().unwrap();
 }
 
 /// As the first process it has two keepers, either of which may be held.

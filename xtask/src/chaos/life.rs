@@ -228,7 +228,7 @@ impl Life {
 
     /// Waits until all that the supervisor has for children are keepers: one that was killed leaves it others.
     fn settled(&self) {
-        wait_until(|| self.children().iter().all(|child| child.name == "keeper" && !child.is_dead()));
+        wait_until(|| self.children().iter().all(is_keeper));
     }
 
     fn children(&self) -> Vec<Process> {
@@ -244,11 +244,15 @@ impl Life {
 
     /// Of keepers, any.
     fn cast(&self, dice: &mut fastrand::Rng) -> Cast {
-        let is_keeper = |child: &Process| child.name == "keeper" && !child.is_dead();
         let keepers: Vec<_> = self.children().into_iter().filter(is_keeper).collect();
         let keeper = (!keepers.is_empty()).then(|| keepers[dice.usize(..keepers.len())].pid);
         Cast { supervisor: self.supervisor(), keeper, command: self.command() }
     }
+}
+
+/// Whether this child of a supervisor keeps something: by itself, or where there are two by the one below.
+fn is_keeper(child: &Process) -> bool {
+    ["keeper", "reaper"].contains(&child.name.as_str()) && !child.is_dead()
 }
 
 /// To a process that may be gone.
