@@ -46,13 +46,13 @@ fn supervise_server(line: &str) {
     let place = Place::new();
     std::fs::write(place.path("server.py"), SERVER).unwrap();
     std::fs::write(place.path("ask.py"), ASK).unwrap();
-    let options = ["--probe", line, "--probe-interval", "0.2", "--timeout", "6", "--backoff-factor", "0"];
+    let options = ["--probe", line, "--probe-interval", "0.2", "--timeout", "10", "--backoff-factor", "0"];
     let command = [python(), "server.py"];
     let mut supervised = Supervised::start(place.supervisor(options.iter().chain(&command)));
     supervised.wait_for_line("run 2: the supervisor saw a heartbeat of pid");
     wait_until("it answers for longer than the timeout", || {
         let answers = place.numbers("answered1");
-        answers.last().is_some_and(|last| last - answers[0] > 6.5)
+        answers.last().is_some_and(|last| last - answers[0] > 10.5)
     });
     supervised.signal("TERM");
     let end = supervised.end();
@@ -66,7 +66,7 @@ fn supervise_server(line: &str) {
     ]);
     assert_eq!(end.count(": hung:"), 1, "{}", end.log);
     let silence = place.numbers("asked")[0] - place.numbers("answered0")[2];
-    assert!((6.0..20.0).contains(&silence), "asked {silence} s after the last answer: {}", end.log);
+    assert!((10.0..30.0).contains(&silence), "asked {silence} s after the last answer: {}", end.log);
 }
 
 #[test]
@@ -275,14 +275,15 @@ fn the_interval_lies_between_the_end_of_a_probe_and_the_start_of_the_next() {
 fn without_an_interval_probes_follow_each_other_at_once() {
     let place = Place::new();
     let probe = place.script("probe", "echo x >> probes; exit 1");
-    let options = ["--probe", probe.to_str().unwrap(), "--probe-interval", "0", "--timeout", "1"];
+    let options = ["--probe", probe.to_str().unwrap(), "--probe-interval", "0", "--timeout", "2"];
     let supervised = place.start(&[&options[..], &["--max-restarts", "0"]].concat(), SILENT);
     let end = supervised.end();
     end.assert_code(124);
     let probes = place.read("probes").lines().count();
-    assert!(probes >= 10, "{probes} in a second");
+    // At the usual interval there were four.
+    assert!(probes >= 6, "{probes} in two seconds");
     let told = end.count("the probe exited with code 1");
-    assert!((1..=5).contains(&told), "{told} lines of {probes} probes");
+    assert!((1..=8).contains(&told), "{told} lines of {probes} probes");
 
     let supervised = place.start(&options, BEAT);
     wait_until("it is probed again", || place.read("probes").lines().count() > probes + 10);
