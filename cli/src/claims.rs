@@ -39,7 +39,11 @@ fn holder(files: &[ClaimedFile], identity: &Identity) -> Option<&'static str> {
 
 fn warn(option: &'static str, path: &Path, troubles: &Troubles) {
     let file = path.display().to_string();
+    let risk = match option {
+        "--heartbeat-file" => ": while one command beats, a hang of the other is not noticed",
+        _ => "",
+    };
     let words =
-        format!("another supervisor uses {} too; give each one a file of its own with {option}", Escaped(&file));
+        format!("another supervisor uses {} too{risk}; give each one a file of its own with {option}", Escaped(&file));
     troubles.tell(option, "another supervisor uses the file too".to_owned(), words);
 }

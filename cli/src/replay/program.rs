@@ -14,6 +14,7 @@ use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -86,6 +87,12 @@ fn wrong_usage(error: &clap::Error) -> String {
 
 fn tell(options: &Options) -> Result<ExitCode, String> {
     let name = name(&options.log);
+    if let Some(file) = options.html.as_ref().filter(|file| is_same(file, &options.log)) {
+        return Err(format!(
+            "--html {}: this is the log itself; give another path",
+            Escaped(&file.display().to_string())
+        ));
+    }
     let text = read(&options.log).map_err(|error| format!("{name}: cannot read the log: {error}"))?;
     let log = Log::read(&text).map_err(|message| format!("{name}: {message}"))?;
     // A reader that has closed standard output does not want to read more.
@@ -101,6 +108,12 @@ fn tell(options: &Options) -> Result<ExitCode, String> {
         Some(difference) => Err(format!("{name}: {difference}")),
         None => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// Whether both paths lead to one file.
+fn is_same(file: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| path.metadata().map(|metadata| (metadata.dev(), metadata.ino()));
+    matches!((identity(file), identity(other)), (Ok(file), Ok(other)) if file == other)
 }
 
 fn name(log: &Path) -> String {

@@ -7,8 +7,16 @@ use std::fmt::Write;
 /// <https://prometheus.io/docs/practices/naming/> asks.
 pub fn text(status: &Status) -> String {
     let counts = &status.counts;
+    let number = |is_so: bool| f64::from(u8::from(is_so));
+    let has_ended_well = matches!(status.state, State::Stopped | State::Finished);
     let metrics = [
-        ("up", "gauge", "Whether the command runs.", f64::from(u8::from(status.state == State::Running))),
+        ("up", "gauge", "Whether the command runs.", number(status.state == State::Running)),
+        (
+            "ended_well",
+            "gauge",
+            "Whether it is over, since the supervisor was asked to stop or the command has finished.",
+            number(has_ended_well),
+        ),
         ("starts_total", "counter", "Starts of the command.", counts.starts as f64),
         ("failed_starts_total", "counter", "Starts that failed.", counts.failed_starts as f64),
         ("hangs_total", "counter", "Runs that hung.", counts.hangs as f64),
@@ -47,6 +55,7 @@ mod tests {
         (counts.last_start, counts.last_heartbeat) = (7.5, 8.25);
         let table = [
             ("up", "1"),
+            ("ended_well", "0"),
             ("starts_total", "3"),
             ("failed_starts_total", "4"),
             ("hangs_total", "5"),
@@ -58,6 +67,10 @@ mod tests {
         let text = text(&status);
         for (name, value) in table {
             assert!(text.contains(&format!("\nsupervisor_{name}{{name=\"web\"}} {value}\n")), "{name}: {text}");
+        }
+        for (state, value) in [(State::Stopped, 1), (State::Finished, 1), (State::GaveUp, 0), (State::BackingOff, 0)] {
+            status.state = state;
+            assert!(super::text(&status).contains(&format!("supervisor_ended_well{{name=\"web\"}} {value}\n")));
         }
     }
 }

@@ -54,7 +54,8 @@ fn a_log_that_differs_is_exit_code_1() {
 
 #[test]
 fn what_cannot_be_told_names_the_file_and_the_remedy() {
-    let table: [(&[&str], i32, &str); 8] = [
+    let table: [(&[&str], i32, &str); 9] = [
+        (&[LIFE, "--html", LIFE], 1, "this is the log itself; give another path"),
         (&["/nowhere/log.jsonl"], 1, "/nowhere/log.jsonl: cannot read the log: No such file"),
         (&[concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")], 1, "write the log with --log-format json"),
         (&[LIFE, "--html", "/nowhere/page.html"], 1, "--html /nowhere/page.html: cannot write the page"),

@@ -17,6 +17,9 @@ const SHELL_CHARACTERS: &str = "();|&<>$`{}*?\n";
 /// What people ask of a daemon; this program has none, and would run such a word.
 const REQUESTS: [&str; 7] = ["help", "reload", "restart", "start", "status", "stop", "version"];
 
+/// Of durations.
+const UNITS: [&str; 6] = ["d", "h", "m", "s", "ms", "us"];
+
 /// The likeliest remedy. What it says to run can be pasted into a shell.
 pub fn remedy(program: &str, arguments: &[String]) -> String {
     if let Some(inner) = within_quotes(program) {
@@ -34,7 +37,10 @@ pub fn remedy(program: &str, arguments: &[String]) -> String {
     } else if is_assignment(first) {
         // A value with spaces, in a word of its own, had quotes around it.
         let assignment = if arguments.is_empty() { program.to_owned() } else { quoted(program) };
+        let arguments = arguments.strip_prefix(&["--".to_owned()]).unwrap_or(arguments);
         format!("to set a variable for the command, put env before it: env {}", line(&assignment, arguments, quoted))
+    } else if UNITS.contains(&program) {
+        format!("if it is the unit of a duration, leave out the space before it, as in 30{program}")
     } else if is_line {
         let words = "there is no such file; if it is a whole command line in one word, leave out the quotes around it";
         format!("{words}, as in supervisor -- {}", line(program, arguments, quoted))
@@ -84,7 +90,9 @@ mod tests {
 
     #[test]
     fn the_likeliest_remedy_is_named() {
-        let table: [(&[&str], &str); 37] = [
+        let table: [(&[&str], &str); 39] = [
+            (&["A=1", "--", "true"], "env A=1 true"),
+            (&["ms", "--", "true"], "leave out the space before it, as in 30ms"),
             (&["(touch x)"], "run supervisor -- sh -c '(touch x)'"),
             (
                 &["~/bin/x", "two words"],
