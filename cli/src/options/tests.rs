@@ -91,8 +91,12 @@ fn help_and_version_are_shown() {
 
 #[test]
 fn what_is_wrong_is_said_in_one_line_with_the_remedy() {
-    let table: [(&[&str], &str); 8] = [
+    let table: [(&[&str], &str); 9] = [
         (&[], "no command given: supervisor [OPTIONS] <COMMAND> [ARGS]... (see supervisor --help)"),
+        (
+            &["--no-heartbeat=yes", "true"],
+            "--no-heartbeat takes no value: leave out the = and what follows it (see supervisor --help)",
+        ),
         (&["--timeout"], "a value is missing for '--timeout <DURATION>' (see supervisor --help)"),
         (&["--status-file=", "true"], "a value is missing for '--status-file <PATH>' (see supervisor --help)"),
         (&["--timeot", "5"], "there is no option --timeot; did you mean --timeout? (see supervisor --help)"),

@@ -19,6 +19,11 @@ pub fn one_line(error: &clap::Error, parser: &clap::Command, nothing_given: &str
     {
         return unknown(argument, parser);
     }
+    if let (ErrorKind::TooManyValues, Some(ContextValue::String(option))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    {
+        return format!("{option} takes no value: leave out the = and what follows it");
+    }
     let text = error.to_string();
     let words = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let words: Vec<_> = words.filter(|line| !line.is_empty() && !line.starts_with("For more information")).collect();
