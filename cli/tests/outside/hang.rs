@@ -36,11 +36,11 @@ fn silence_counts_from_the_last_heartbeat() {
     end.assert_tells(&["for the first time", "hung: pid", "silent for "]);
 }
 
-/// Shows that each of these is a heartbeat: made four times per timeout, they keep a command alive for five timeouts.
+/// Shows that each of these is a heartbeat: made eight times per timeout, they keep a command alive for almost two.
 fn keeps_alive(prepare: &str, beat: &str) {
     let place = Place::new();
-    let script = format!("{prepare}; for i in 1 2 3 4 5 6 7 8 9 10; do {beat}; sleep 0.25; done");
-    let end = place.run(&["--timeout", "1", "--heartbeat-file", "beat", "--max-restarts", "0"], &script);
+    let script = format!("{prepare}; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do {beat}; sleep 0.25; done");
+    let end = place.run(&["--timeout", "2", "--heartbeat-file", "beat", "--max-restarts", "0"], &script);
     assert_eq!((end.code, end.count("hung")), (Some(0), 0), "{beat}: {}", end.log);
 }
 
@@ -122,7 +122,8 @@ fn the_initial_delay_does_not_count_as_silence() {
 #[test]
 fn each_start_has_its_initial_delay() {
     let place = Place::new();
-    let options = ["--timeout", "0.4", "--initial-check-delay", "1.5", "--max-restarts", "2", "--backoff-factor", "0"];
+    let options = ["--timeout", "0.4", "--initial-check-delay", "2.5", "--max-restarts", "4", "--backoff-factor", "0"];
+    // All of them together last longer.
     let end = place.run(&options, "sleep 0.8; exit 1");
     end.assert_code(1);
     assert_eq!(end.count("hung"), 0, "{}", end.log);
