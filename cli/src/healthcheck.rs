@@ -45,6 +45,8 @@ pub fn judge(shown: &Escaped, text: &str, vitality: impl FnOnce(ProcessId) -> Vi
     let (name, since) = (Escaped(&name), Escaped(&since));
     match vitality(ProcessId { pid: supervisor, start_time }) {
         Vitality::Going => {}
+        // Then the file tells how it ended.
+        Vitality::Gone if matches!(state, State::Finished | State::Stopped | State::GaveUp) => {}
         Vitality::Gone => {
             return Err(format!("unhealthy: {name}: its supervisor, pid {supervisor}, does not run any more"));
         }
@@ -173,6 +175,8 @@ mod tests {
         let own = ProcessId::own().unwrap().start_time;
         let text = status(State::Running).json().replace(&format!("{own}"), &format!("{}", own + 1));
         assert!(checked(&text).unwrap_err().contains("does not run any more"));
+        let ended = text.replace("\"running\"", "\"finished\"");
+        assert!(checked(&ended).unwrap_err().contains("run 1 is finished since "));
     }
 
     #[test]
