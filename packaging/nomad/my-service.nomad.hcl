@@ -11,6 +11,11 @@ job "my-service" {
   group "my-service" {
     count = 2
 
+    # Above --timeout: a new version that hangs at once is found out before it replaces the next one.
+    update {
+      min_healthy_time = "40s"
+    }
+
     restart {
       attempts = 2
       interval = "10m"

@@ -165,7 +165,10 @@ impl Sentences {
             StartFailureKind::NotFound => {
                 format!("\"{program}\": {why}; {}", Escaped(&start::remedy(&self.program, &self.arguments)))
             }
-            StartFailureKind::NotExecutable | StartFailureKind::Passing => format!("{program}: {why}"),
+            StartFailureKind::NotExecutable => {
+                format!("{program}: {why}; make it executable (chmod +x), or name its interpreter before it")
+            }
+            StartFailureKind::Passing => format!("{program}: {why}"),
         }
     }
 
@@ -175,9 +178,12 @@ impl Sentences {
             Watchdog::Off => return String::new(),
             Watchdog::On { timeout, initial_delay } => Seconds(initial_delay.saturating_add(timeout)),
         };
-        let place = self.heartbeat_file.as_ref().map(|file| format!(" in {file}")).unwrap_or_default();
-        let probe = if self.has_probe { " (or success of the probe)" } else { "" };
-        format!("; the first heartbeat{probe} is due within {due}{place}")
+        let file = self.heartbeat_file.as_deref().unwrap_or_default();
+        if self.has_probe {
+            return format!("; the first heartbeat is due within {due}: a success of the probe, or a change of {file}");
+        }
+        let place = if file.is_empty() { String::new() } else { format!(" in {file}") };
+        format!("; the first heartbeat is due within {due}{place}")
     }
 
     /// What shows that it hangs, and what else is worth knowing.

@@ -78,9 +78,9 @@ impl Sentences {
             }
             UnixNotice::Status { text } => (Level::Info, format!("status of pid {}: {}", known.pid, Escaped(text))),
             UnixNotice::MessagesSummed { messages } => {
-                let many = Counted(usize::try_from(*messages).unwrap_or(usize::MAX), "message", "messages");
+                let many = Counted(usize::try_from(*messages).unwrap_or(usize::MAX), "more message", "more messages");
                 let probes = if self.has_probe { " or of its probes" } else { "" };
-                (Level::Info, format!("{many} more of pid {}{probes} came too fast to show each of them", known.pid))
+                (Level::Info, format!("{many} of pid {}{probes} came too fast to be shown one by one", known.pid))
             }
             UnixNotice::ProbeFailed { outcome, last_words } => (Level::Warn, probe_failed(outcome, last_words)),
             UnixNotice::Trouble(trouble) => (self.trouble_level(trouble), self.trouble(trouble)),

@@ -104,7 +104,7 @@ fn signals() {
         assert_eq!(backend(&[], &notice), (level, words.to_owned()));
     }
     let of_probes = backend(&["--probe", "true"], &UnixNotice::MessagesSummed { messages: 1 });
-    let words = "1 message more of pid 7 or of its probes came too fast to show each of them";
+    let words = "1 more message of pid 7 or of its probes came too fast to be shown one by one";
     assert_eq!(of_probes, (Level::Info, words.to_owned()));
 }
 
@@ -160,7 +160,7 @@ fn processes_and_messages() {
         (
             UnixNotice::MessagesSummed { messages: 2 },
             Level::Info,
-            "2 messages more of pid 7 came too fast to show each of them",
+            "2 more messages of pid 7 came too fast to be shown one by one",
         ),
     ];
     for (notice, level, words) in table {
