@@ -143,15 +143,12 @@ impl HookRunner {
 
     /// Sees to keepers that should have ended by now.
     pub fn poll_parting(&mut self, now: Instant) -> Vec<Parted> {
-        let (mut kept, mut parted) = (Vec::new(), Vec::new());
-        for mut running in std::mem::take(&mut self.running) {
+        let mut parted = Vec::new();
+        self.running.retain_mut(|running| {
             let outcome = running.helper.poll_parting(now);
             parted.push(outcome);
-            if outcome != Parted::GivenUp {
-                kept.push(running);
-            }
-        }
-        self.running = kept;
+            outcome != Parted::GivenUp
+        });
         parted
     }
 

@@ -81,7 +81,8 @@ struct Options {
     #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::signal_to_command))]
     stop_signal: Signal,
 
-    /// Who gets the stop and hang signals: group, or main, the main process alone (for a wrapper that passes them on)
+    /// Who gets the stop and hang signals: group for the process group, main for the main process alone (a wrapper that
+    /// passes them on)
     #[arg(long, value_name = "WHO", default_value = "group", help_heading = STOPPING)]
     #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::stop_target))]
     stop_target: StopTarget,

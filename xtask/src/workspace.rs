@@ -126,7 +126,7 @@ impl Linkage {
 /// It does not build.
 pub fn build_static(linkage: Linkage) -> io::Result<PathBuf> {
     let triple = linkage.triple();
-    let flags = release_flags(linkage)?;
+    let flags = release_flags(linkage);
     let mut build = cargo();
     build.args(["build", "--quiet", "--release", "--locked", "-p", PACKAGE, "--target", &triple]);
     // Beside those of .cargo/config.toml, which RUSTFLAGS would replace.
@@ -136,18 +136,17 @@ pub fn build_static(linkage: Linkage) -> io::Result<PathBuf> {
 }
 
 /// What only a release is built with: the program names no folder of the machine that built it.
-fn release_flags(linkage: Linkage) -> io::Result<Vec<String>> {
+fn release_flags(linkage: Linkage) -> Vec<String> {
     let home = match env::var_os("CARGO_HOME") {
         Some(home) => PathBuf::from(home),
         None => PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo"),
     };
-    let sources = fs::canonicalize(home)?.join("registry/src");
-    let remap = format!("--remap-path-prefix={}=/crates", sources.display());
+    let remap = format!("--remap-path-prefix={}=/crates", home.join("registry/src").display());
     let is_static = match linkage {
         Linkage::Musl => None,
         Linkage::Glibc => Some("-Ctarget-feature=+crt-static".to_owned()),
     };
-    Ok([remap].into_iter().chain(is_static).collect())
+    [remap].into_iter().chain(is_static).collect()
 }
 
 /// Builds the program as `cargo install` does.

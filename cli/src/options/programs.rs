@@ -34,7 +34,10 @@ pub fn words(line: &OsStr) -> Parsed<(String, Vec<String>)> {
     let program = words.next().ok_or("give a command line, such as 'curl -f localhost'")?;
     let arguments: Vec<String> = words.collect();
     // As an argument it would pass in silence.
-    match arguments.iter().find(|word| ["&&", "||", "|", ";", ">", "<", "2>"].contains(&word.as_str())) {
+    // One in quotes is meant for the program.
+    let is_bare = |word: &String| text.split_whitespace().any(|raw| raw == word);
+    match arguments.iter().find(|word| ["&&", "||", "|", ";", ">", "<", "2>"].contains(&word.as_str()) && is_bare(word))
+    {
         Some(sign) => Err(format!("only a shell understands {sign}: write sh -c and the line in quotes")),
         None => Ok((program, arguments)),
     }
@@ -59,8 +62,7 @@ fn remedy(error: &FindError, command: &Command) -> String {
             format!("to set a variable for the probe, put env before it: env {}", line.join(" "))
         }
         FindError::NotFound if command.program.to_string_lossy().contains(char::is_whitespace) => {
-            "there is no such program; if it is a whole command line, put it into a script: a hook has no arguments"
-                .to_owned()
+            "there is no such program; if it is a whole command line in one word, put it into a script".to_owned()
         }
         FindError::NotFound => {
             "there is no such program; give the path of one, or a name to be found in PATH".to_owned()
@@ -112,7 +114,9 @@ mod tests {
     fn a_probe_that_needs_a_shell_says_so() {
         assert!(words(OsStr::new("true && true")).unwrap_err().contains("only a shell understands &&"));
         assert!(words(OsStr::new("curl -fs x | grep ok")).unwrap_err().contains("only a shell understands |"));
-        assert!(words(OsStr::new("sh -c 'true && true'")).is_ok());
+        for line in ["sh -c 'true && true'", "cut -d '|' -f 1 x", r"find . -exec true {} \;", "expr 2 '>' 1"] {
+            assert!(words(OsStr::new(line)).is_ok(), "{line}");
+        }
     }
 
     #[test]

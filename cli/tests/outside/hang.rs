@@ -36,10 +36,11 @@ fn silence_counts_from_the_last_heartbeat() {
     end.assert_tells(&["for the first time", "hung: pid", "silent for "]);
 }
 
-/// Shows that each of these is a heartbeat: made eight times per timeout, they keep a command alive for almost two.
+/// Shows that each of these is a heartbeat: made eight times per timeout, they keep a command alive for two and a half.
 fn keeps_alive(prepare: &str, beat: &str) {
     let place = Place::new();
-    let script = format!("{prepare}; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do {beat}; sleep 0.25; done");
+    let script =
+        format!("{prepare}; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do {beat}; sleep 0.25; done");
     let end = place.run(&["--timeout", "2", "--heartbeat-file", "beat", "--max-restarts", "0"], &script);
     assert_eq!((end.code, end.count("hung")), (Some(0), 0), "{beat}: {}", end.log);
 }

@@ -66,7 +66,7 @@ fn supervise_server(line: &str) {
     ]);
     assert_eq!(end.count(": hung:"), 1, "{}", end.log);
     let silence = place.numbers("asked")[0] - place.numbers("answered0")[2];
-    assert!((10.0..30.0).contains(&silence), "asked {silence} s after the last answer: {}", end.log);
+    assert!((10.0..24.0).contains(&silence), "asked {silence} s after the last answer: {}", end.log);
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn without_an_interval_probes_follow_each_other_at_once() {
     end.assert_code(124);
     let probes = place.read("probes").lines().count();
     // At the usual interval there were four.
-    assert!(probes >= 6, "{probes} in two seconds");
+    assert!(probes >= 10, "{probes} in two seconds");
     let told = end.count("the probe exited with code 1");
     assert!((1..=8).contains(&told), "{told} lines of {probes} probes");
 
