@@ -1,6 +1,6 @@
 //! Who is below a process, as `/proc` tells.
 
-use super::process::Process;
+use super::process::{self, Process};
 use crate::linux::{names_in, read_proc};
 use rustix::io::Errno;
 use std::collections::{BTreeSet, HashMap};
@@ -75,7 +75,9 @@ fn listed_below(roots: &[i32]) -> io::Result<Option<Vec<Member>>> {
             match process {
                 Some(process) if process.is_alive() => members.push(Member::Seen(process)),
                 Some(_) => {}
-                None => members.push(Member::Hidden { pid, parent }),
+                // A child may be reaped between the list and the look at it.
+                None if process::exists(pid) => members.push(Member::Hidden { pid, parent }),
+                None => {}
             }
         }
         if parents.len() > LARGE {
@@ -183,5 +185,17 @@ mod tests {
         drop(shell.stdin.take());
         shell.wait().unwrap();
         assert!(children_of(parent).unwrap().is_empty() && children_of(pid).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_child_that_is_reaped_meanwhile_is_not_hidden() {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "for i in 1 2 3 4 5 6 7 8 9 10; do for j in 1 2 3 4 5 6 7 8 9 10; do (:); done; done"]);
+        let mut shell = shell.spawn().unwrap();
+        let parent = shell.id().cast_signed();
+        while shell.try_wait().unwrap().is_none() {
+            let members = listed_below(&[parent]).unwrap().unwrap();
+            assert!(members.iter().all(|member| matches!(member, Member::Seen(_))), "{members:?}");
+        }
     }
 }
