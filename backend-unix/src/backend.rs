@@ -20,6 +20,7 @@ use crate::probe::{ProbeFinding, ProbeRunner};
 use crate::signals::{Hangup, Signal, Signals};
 use crate::source::Source;
 use crate::terminal::Terminal;
+use crate::timer::Timer;
 use crate::tree::Tree;
 use crate::tree::snapshot::CpuSampler;
 use children::Children;
@@ -65,6 +66,7 @@ pub struct UnixBackend {
     /// What they came to when the run began.
     memory_kills_before: Option<u64>,
     tick: Option<Tick>,
+    timer: Timer,
     queue: VecDeque<Incoming<UnixNotice>>,
 }
 
@@ -121,6 +123,7 @@ impl UnixBackend {
             memory_kills: MemoryKills::default(),
             memory_kills_before: None,
             tick: config.tick.map(|every| Tick { every, due: SystemClock::now() }),
+            timer: Timer::new(),
             queue,
         })
     }
@@ -177,7 +180,10 @@ impl UnixBackend {
             until = due.into_iter().chain(until).min();
             descriptors.extend(descriptor.map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN)));
         }
-        let timeout = until.map(|until| (until - self.now()).min(LONGEST));
+        let now = self.now();
+        let timer = until.and_then(|until| self.timer.at(until, now));
+        descriptors.extend(timer.map(|timer| PollFd::from_borrowed_fd(timer, PollFlags::IN)));
+        let timeout = until.map(|until| (until - now).min(LONGEST));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         // After it everything is looked at anyway: ENOMEM passes, nothing else can happen here.
         let _ = poll(&mut descriptors, timeout.as_ref());

@@ -28,6 +28,7 @@ mod signals;
 mod source;
 mod stall;
 mod terminal;
+mod timer;
 mod tree;
 mod worker;
 
