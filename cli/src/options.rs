@@ -275,11 +275,14 @@ fn request(arguments: &[OsString], environment: Vec<(OsString, OsString)>) -> Re
             Ok(request(Box::new(Settings { hints, ..settings })))
         }
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            Ok(Request::Show(error.to_string()))
+            match wrong::one_dash_too_few(arguments, &Options::command()) {
+                Some(message) => Err(usage(message)),
+                None => Ok(Request::Show(error.to_string())),
+            }
         }
-        Err(error) => {
-            Err(usage(wrong::one_line(&error, &Options::command(), NOTHING_GIVEN) + &origin(&error, arguments)))
-        }
+        Err(error) => Err(usage(
+            wrong::one_line(&error, arguments, &Options::command(), NOTHING_GIVEN) + &origin(&error, arguments),
+        )),
     }
 }
 
@@ -292,6 +295,7 @@ fn hints_on(arguments: &[OsString], options: &Options, environment: &[(OsString,
     let names = environment.iter().map(|(name, _)| name.as_os_str());
     let mut hints: Vec<_> = hints::misspelt_variables(names, &variables()).collect();
     hints.extend(hints::gentle_stop_signal(options.stop_signal));
+    hints.extend(hints::no_delay(options.backoff_factor, options.max_backoff));
     let before = arguments.len().saturating_sub(options.command.len());
     if before.checked_sub(1).is_some_and(|last| arguments[last] != "--") {
         let behind = options.command.get(1..).unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::time::Duration;
 use strsim::damerau_levenshtein;
 use supervisor_backend_unix::Signal;
 
@@ -99,6 +100,14 @@ pub fn gentle_stop_signal(signal: Signal) -> Option<Hint> {
     is_dropped.then_some(Hint { about: "options", words })
 }
 
+/// Says that a ceiling of 0 is not the same as no ceiling.
+pub fn no_delay(factor: Duration, ceiling: Option<Duration>) -> Option<Hint> {
+    let words = "with --max-backoff 0 there is no delay before a restart, however often the command fails; leave the \
+                 option out for delays without a ceiling";
+    let takes_all = ceiling == Some(Duration::ZERO) && factor > Duration::ZERO;
+    takes_all.then(|| Hint { about: "options", words: words.to_owned() })
+}
+
 /// Says that an option went to the command, where it stands behind it without a `--` in between.
 pub fn misplaced_option<'a>(arguments: &[OsString], options: impl Iterator<Item = &'a str> + Clone) -> Option<Hint> {
     let name_of = |word: &OsString| Some(word.to_str()?.strip_prefix("--")?.split('=').next()?.to_owned());
@@ -182,6 +191,15 @@ mod tests {
             assert!(told(name).is_some_and(|words| words.starts_with(&format!("--stop-signal SIG{name} ends only"))));
         }
         assert_eq!((told("TERM"), told("INT"), told("KILL")), (None, None, None));
+    }
+
+    #[test]
+    fn a_ceiling_of_nothing_is_told_of_where_there_would_be_a_delay() {
+        let told = |factor, ceiling: Option<u64>| {
+            no_delay(Duration::from_secs(factor), ceiling.map(Duration::from_secs)).map(|hint| hint.words)
+        };
+        assert!(told(1, Some(0)).is_some_and(|words| words.starts_with("with --max-backoff 0 there is no delay")));
+        assert_eq!((told(0, Some(0)), told(1, Some(1)), told(1, None)), (None, None, None));
     }
 
     #[test]

@@ -91,7 +91,7 @@ fn help_and_version_are_shown() {
 
 #[test]
 fn what_is_wrong_is_said_in_one_line_with_the_remedy() {
-    let table: [(&[&str], &str); 9] = [
+    let table: [(&[&str], &str); 13] = [
         (&[], "no command given: supervisor [OPTIONS] <COMMAND> [ARGS]... (see supervisor --help)"),
         (
             &["--no-heartbeat=yes", "true"],
@@ -103,6 +103,13 @@ fn what_is_wrong_is_said_in_one_line_with_the_remedy() {
         (&["--timeot=5"], "there is no option --timeot; did you mean --timeout? (see supervisor --help)"),
         (&["--versio"], "there is no option --versio; did you mean --version? (see supervisor --help)"),
         (&["-z"], "there is no option -z (see supervisor --help)"),
+        (&["-vz", "true"], "there is no option -z (see supervisor --help)"),
+        (&["-timeout", "5"], "there is no option -timeout; did you mean --timeout? (see supervisor --help)"),
+        (
+            &["-heartbeat-file", "hb", "true"],
+            "there is no option -heartbeat-file; did you mean --heartbeat-file? (see supervisor --help)",
+        ),
+        (&["-verbose=2", "true"], "there is no option -verbose; did you mean --verbose? (see supervisor --help)"),
         (
             &["--max-restarts", "-5", "true"],
             "invalid value '-5' for '--max-restarts <COUNT>': give a whole number from 0 to 4294967295, or -1 for no \

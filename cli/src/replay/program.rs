@@ -63,7 +63,8 @@ pub fn parser() -> clap::Command {
 
 /// The program: `supervisor-replay [--at <TIME>] [--html <FILE>] <LOG>`.
 pub fn main() -> ExitCode {
-    let (message, code) = match Options::try_parse() {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let (message, code) = match Options::try_parse_from(&arguments) {
         Ok(options) => match tell(&options) {
             Ok(code) => return code,
             Err(message) => (message, ExitCode::FAILURE),
@@ -73,15 +74,15 @@ pub fn main() -> ExitCode {
             let _ = error.print();
             return ExitCode::SUCCESS;
         }
-        Err(error) => (wrong_usage(&error), ExitCode::from(exit_code::USAGE)),
+        Err(error) => (wrong_usage(&error, &arguments), ExitCode::from(exit_code::USAGE)),
     };
     let _ = writeln!(std::io::stderr(), "supervisor-replay: {message}");
     code
 }
 
-fn wrong_usage(error: &clap::Error) -> String {
-    let words =
-        wrong::one_line(error, &parser(), "no log given: supervisor-replay [--at <TIME>] [--html <FILE>] <LOG>");
+fn wrong_usage(error: &clap::Error, arguments: &[OsString]) -> String {
+    const NOTHING_GIVEN: &str = "no log given: supervisor-replay [--at <TIME>] [--html <FILE>] <LOG>";
+    let words = wrong::one_line(error, arguments, &parser(), NOTHING_GIVEN);
     format!("{} (see supervisor-replay --help)", Escaped(&words))
 }
 

@@ -54,7 +54,7 @@ fn a_log_that_differs_is_exit_code_1() {
 
 #[test]
 fn what_cannot_be_told_names_the_file_and_the_remedy() {
-    let table: [(&[&str], i32, &str); 9] = [
+    let table: [(&[&str], i32, &str); 10] = [
         (&[LIFE, "--html", LIFE], 1, "this is the log itself; give another path"),
         (&["/nowhere/log.jsonl"], 1, "/nowhere/log.jsonl: cannot read the log: No such file"),
         (&[concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")], 1, "write the log with --log-format json"),
@@ -62,6 +62,7 @@ fn what_cannot_be_told_names_the_file_and_the_remedy() {
         (&[LIFE, "--at", "noon"], 2, "invalid value 'noon' for '--at <TIME>': give a time in UTC, such as 12:03"),
         (&[], 2, "no log given: supervisor-replay [--at <TIME>] [--html <FILE>] <LOG>"),
         (&[LIFE, "--htlm", "x"], 2, "there is no option --htlm; did you mean --html?"),
+        (&[LIFE, "-at", "12:03"], 2, "there is no option -at; did you mean --at?"),
         (&[LIFE, "--html"], 2, "a value is missing for '--html <FILE>'"),
         (&[LIFE, "b\nc"], 2, "there is one word too many: b\\nc"),
     ];
