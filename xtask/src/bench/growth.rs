@@ -82,17 +82,24 @@ fn restarts(rig: &mut Rig, own: &Path, count: usize) -> io::Result<[Curve; 2]> {
 }
 
 /// The cost of a stop and of a hang with so many processes below the command.
+/// Of each the median is told.
+const ROUNDS: usize = 5;
+
 fn descendants(rig: &mut Rig, own: &Path, counts: &[usize]) -> io::Result<[Curve; 3]> {
     let mut stop = Curve::new("descendants", "a stop", "ms");
     let mut late = Curve::new("descendants", "from the deadline of a hang to the first signal", "ms");
     let mut heal = Curve::new("descendants", "a hang, from the signal to the next start", "ms");
     for count in counts {
         eprintln!("{count} descendants");
-        let descendants = *count as f64;
-        stop.points.push((descendants, stop_takes(rig, own, *count)?));
-        let (lateness, healing) = hang_takes(rig, own, *count)?;
-        late.points.push((descendants, lateness));
-        heal.points.push((descendants, healing));
+        let mut rounds = [(); 3].map(|()| Vec::new());
+        for _ in 0..ROUNDS {
+            let (lateness, healing) = hang_takes(rig, own, *count)?;
+            let took = [stop_takes(rig, own, *count)?, lateness, healing];
+            rounds.iter_mut().zip(took).for_each(|(samples, took)| samples.push(took));
+        }
+        for (curve, samples) in [&mut stop, &mut late, &mut heal].into_iter().zip(&mut rounds) {
+            curve.points.extend(median(samples).map(|middle| (*count as f64, middle)));
+        }
     }
     Ok([stop, late, heal])
 }
