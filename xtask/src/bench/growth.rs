@@ -197,7 +197,8 @@ fn words(curves: &[Curve], load: &str) -> String {
         text += "\n";
     }
     text += "\nA hang is decided at its deadline, however many descendants there are. Before the first signal the autopsy looks at \
-             each of them.\n\nEach of the supervisors side by side found its hang: the measurement waits for all of them.\n";
+             each of them. A stop holds the time in which the kernel ends the processes, which grows a little faster than \
+             their number.\n\nEach of the supervisors side by side found its hang: the measurement waits for all of them.\n";
     text
 }
 
