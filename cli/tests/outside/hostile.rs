@@ -124,7 +124,7 @@ fn all_is_gone_after_a_stop() {
         let place = Place::new();
         let supervised = start(
             &place,
-            &["--grace-period", "0.3", "--no-heartbeat"],
+            &["--grace-period", "1", "--no-heartbeat"],
             &format!("child({way})\nopen('ready', 'w').close()\ntime.sleep(1000)"),
         );
         wait_until("it is ready", || place.path("ready").exists());

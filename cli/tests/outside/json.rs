@@ -368,9 +368,10 @@ fn one_hook_runs_at_a_time_and_delays_nothing() {
     supervised.wait_for_line("giving up");
     let runs_at_the_end = place.read("runs").lines().count();
     assert!(runs_at_the_end < 13, "supervision waited for its hooks");
-    supervised.end().assert_code(1);
-    assert_eq!(place.read("runs").lines().count(), 13);
-    assert_eq!(place.read("overlaps"), "");
+    let end = supervised.end();
+    end.assert_code(1);
+    assert_eq!(place.read("runs").lines().count(), 13, "{}", end.log);
+    assert_eq!(place.read("overlaps"), "", "{}", end.log);
     assert!(before.elapsed() >= Duration::from_millis(13 * 300));
 }
 

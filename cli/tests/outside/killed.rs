@@ -1,7 +1,7 @@
 //! The supervisor or the keeper is killed: nothing of the command outlives it, and nothing else is touched.
 
 use crate::support::{
-    Place, Supervised, children, is_alive, name_of, python, signal, skipped, wait_for_file, wait_until,
+    Place, Supervised, children, is_alive, name_of, python, signal, skipped, state, wait_for_file, wait_until,
 };
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -150,9 +150,13 @@ fn stop_keeper_and_kill_supervisor(grown: &Grown) {
     grown.supervised.signal("KILL");
 }
 
+/// On a busy machine the moment begins when the keeper has ended, and ends when the supervisor has had its turn.
 fn kill_keeper_and_supervisor(grown: &Grown) {
-    signal(grown.supervised.keeper(), "KILL");
+    let keeper = grown.supervised.keeper();
+    signal(keeper, "KILL");
+    wait_for_end_of("the keeper", &[keeper]);
     std::thread::sleep(std::time::Duration::from_millis(30));
+    wait_until("the supervisor waits", || state(grown.supervised.pid()) == Some('S'));
     grown.supervised.signal("KILL");
 }
 

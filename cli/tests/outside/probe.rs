@@ -123,14 +123,16 @@ fn a_probe_that_hangs_is_ended_after_the_timeout_and_another_one_follows() {
     let place = Place::new();
     let probe = place.script("probe", "echo $$ >> pids; date +%s.%N >> starts; exec sleep 1000");
     let options = ["--probe", probe.to_str().unwrap(), "--probe-interval", "0.2", "--timeout", "0.8"];
+    let before = now();
     let mut supervised = place.start(&options, BEAT);
     let line = supervised.wait_for_line("the probe ");
     assert!(line.contains("took longer than the timeout, and the supervisor killed it"), "{line}");
     wait_until("there is a second one", || place.numbers("starts").len() == 2);
     let pid = place.read("pids").lines().next().unwrap().parse().unwrap();
     assert!(!is_alive(pid), "two probes run at a time");
-    let starts = place.numbers("starts");
-    assert!(starts[1] - starts[0] >= 0.95, "{starts:?}");
+    // The first one itself may tell late of its start.
+    let second = place.numbers("starts")[1];
+    assert!(second - before >= 1.0, "{second} - {before}");
     supervised.signal("TERM");
     let end = supervised.end();
     end.assert_code(0);
