@@ -195,7 +195,7 @@ impl UnixBackend {
         if let Some(waited) = self.watcher.as_mut().and_then(|watcher| watcher.overdue(now)) {
             self.trouble(Trouble::HeartbeatUnanswered { waited });
         }
-        self.watcher.iter_mut().for_each(|watcher| watcher.look_for_late(now));
+        self.watcher.iter_mut().for_each(|watcher| watcher.look_again(now));
         if let Some(waited) = self.run.start_overdue(now) {
             self.trouble(Trouble::StartUnanswered { waited });
         }

@@ -61,6 +61,14 @@ pub(crate) fn file_status(path: &Path) -> io::Result<FileStatus> {
     if kind == FileType::Directory { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(status) }
 }
 
+/// When a name was added to a folder or removed from it last.
+///
+/// # Errors
+/// Those of statx(2).
+pub(crate) fn folder_changed(path: &Path) -> io::Result<Timespec> {
+    status_of(path, AtFlags::empty()).map(|(_, status)| status.modified)
+}
+
 fn status_of(path: &Path, links: AtFlags) -> io::Result<(FileType, FileStatus)> {
     let wanted = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::SIZE | StatxFlags::MTIME | StatxFlags::CTIME;
     match statx(CWD, path, AtFlags::STATX_FORCE_SYNC | links, wanted) {

@@ -48,9 +48,14 @@ pub(crate) struct Look {
 pub(crate) enum Found {
     /// It is there, with stamps of this precision.
     File(Precision),
+    /// It is not, but its folder changed a moment ago: a command that removes it and makes it anew may be in between.
+    JustGone,
     /// It is not, or cannot be looked at.
     Nothing(HeartbeatFound),
 }
+
+/// A file that is removed to be made anew is there again within this time, or is not waited for.
+pub(crate) const GAP: Duration = Duration::from_millis(100);
 
 /// Of time stamps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +101,10 @@ impl<C: Clock> Heartbeat<C> {
             None => Observation::Unchanged,
         };
         self.last_look = look;
+        let found = match found {
+            Found::Nothing(HeartbeatFound::NoFile) if self.has_folder_just_changed(look) => Found::JustGone,
+            found => found,
+        };
         let rights = match observation {
             Observation::Unchanged => Rights::of(&self.path).ok(),
             Observation::Changed { .. } | Observation::ChangedSometime => None,
@@ -119,6 +128,12 @@ impl<C: Clock> Heartbeat<C> {
             io::ErrorKind::NotFound => HeartbeatFound::NoFolder,
             _ => HeartbeatFound::Unreadable { error },
         }
+    }
+
+    fn has_folder_just_changed(&self, look: Reading) -> bool {
+        let changed = self.path.parent().map(file_status::folder_changed);
+        let age = |changed| Some(Duration::from_nanos(u64::try_from(look.wall - nanos(changed)).ok()?));
+        changed.and_then(Result::ok).and_then(age).is_some_and(|age| age < GAP)
     }
 
     /// Whether the path may lead to another file than at the last look because a link on it was switched: the stamps of
@@ -341,6 +356,9 @@ mod tests {
     fn what_cannot_be_looked_at_is_silent_and_explained() {
         let mut f = fixture();
         f.begin();
+        assert!(matches!(f.heartbeat.look().found, Found::JustGone), "its folder was just made");
+        let before_the_gap = std::time::SystemTime::now() - GAP;
+        fs::File::open(f.path.parent().unwrap()).unwrap().set_modified(before_the_gap).unwrap();
         assert!(matches!(f.heartbeat.look().found, Found::Nothing(HeartbeatFound::NoFile)));
         std::os::unix::fs::symlink("heartbeat.txt", &f.path).unwrap();
         let Look { observation, found, .. } = f.heartbeat.look();

@@ -2,7 +2,7 @@
 //! never answers holds up nothing else.
 
 use super::file_status::is_at_hand;
-use super::heartbeat::{Found, Heartbeat, Look, Precision};
+use super::heartbeat::{Found, GAP, Heartbeat, Look, Precision};
 use super::rights::Rights;
 use crate::clock::SystemClock;
 use crate::notice::{HeartbeatFound, Hindrance};
@@ -39,6 +39,7 @@ pub(crate) struct Watcher {
     /// Of the file system.
     stall: Stall,
     run: RunRecord,
+    gap: Gap,
     late: Late,
     access: Access,
     stamps: Precision,
@@ -67,6 +68,20 @@ struct RunRecord {
     found: Option<HeartbeatFound>,
     rights: Option<Rights>,
 }
+
+/// Whether a file that is just gone is waited for, before a look is answered.
+enum Gap {
+    Closed,
+    Open {
+        run: RunId,
+        /// The next look.
+        due: Instant,
+        until: Instant,
+    },
+}
+
+/// Between two looks in a gap.
+const GAP_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Whether a heartbeat is looked for that comes too late.
 enum Late {
@@ -126,6 +141,7 @@ impl Watcher {
             outstanding: 0,
             stall: Stall::None,
             run: RunRecord::default(),
+            gap: Gap::Closed,
             late: Late::NotAwaited,
             access: Access::Good,
             stamps: Precision::Fine,
@@ -142,7 +158,11 @@ impl Watcher {
             Late::Awaited { due, .. } => Some(due),
             Late::NotAwaited | Late::Told => None,
         };
-        let due = self.stall.due().into_iter().chain(late).min();
+        let gap = match self.gap {
+            Gap::Open { due, .. } => Some(due),
+            Gap::Closed => None,
+        };
+        let due = self.stall.due().into_iter().chain(late).chain(gap).min();
         Source { due, descriptor: (self.outstanding > 0).then(|| self.answered.as_fd()) }
     }
 
@@ -150,6 +170,7 @@ impl Watcher {
     pub fn before_start(&mut self) {
         let is_stuck = self.outstanding > 0;
         self.run = RunRecord::default();
+        self.gap = Gap::Closed;
         self.late = Late::NotAwaited;
         self.order(Request::Before);
         let deadline = Clock::now() + START_WAITS;
@@ -173,8 +194,15 @@ impl Watcher {
         }
     }
 
-    /// Looks for it when that is due.
-    pub fn look_for_late(&mut self, now: Instant) {
+    /// Looks again for a file that was just gone, and for a heartbeat that comes too late, when that is due.
+    pub fn look_again(&mut self, now: Instant) {
+        if let Gap::Open { run, due, .. } = &mut self.gap
+            && now >= *due
+        {
+            *due = now + GAP_INTERVAL;
+            let run = *run;
+            self.order(Request::During(run));
+        }
         if let Late::Awaited { run, due } = &mut self.late
             && now >= *due
         {
@@ -246,6 +274,7 @@ impl Watcher {
     fn find(&mut self, answer: Answer, started: Instant) -> Vec<Finding> {
         let Answer { request, look: Look { observation, found, rights } } = answer;
         self.run.rights = rights;
+        let is_just_gone = matches!(found, Found::JustGone);
         let mut findings = self.find_of_file(found);
         let at = match observation {
             Observation::Unchanged => None,
@@ -254,7 +283,9 @@ impl Watcher {
         };
         match request {
             Request::Before => {}
+            Request::During(run) if is_just_gone && self.waits(run) => {}
             Request::During(run) => {
+                self.gap = Gap::Closed;
                 self.run.last_beat = at.or(self.run.last_beat);
                 findings.push(Finding::Observed { run, observation });
             }
@@ -269,6 +300,17 @@ impl Watcher {
         findings
     }
 
+    /// Whether there is time yet for a file that is just gone to come again.
+    fn waits(&mut self, run: RunId) -> bool {
+        let now = SystemClock::now();
+        let until = match self.gap {
+            Gap::Closed => now + GAP,
+            Gap::Open { until, .. } => until,
+        };
+        self.gap = Gap::Open { run, due: now + GAP_INTERVAL, until };
+        now < until
+    }
+
     fn find_of_file(&mut self, found: Found) -> Vec<Finding> {
         let before = std::mem::replace(&mut self.access, Access::Good);
         self.run.found = None;
@@ -278,6 +320,10 @@ impl Watcher {
                 vec![Finding::CoarseStamps]
             }
             Found::File(Precision::Fine | Precision::Seconds) => vec![],
+            Found::JustGone => {
+                self.run.found = Some(HeartbeatFound::NoFile);
+                vec![]
+            }
             Found::Nothing(missing) => {
                 let error = unreadable(&missing);
                 self.access = if error.is_some() { Access::Failing } else { Access::Good };

@@ -7,7 +7,14 @@ const RUN: RunId = RunId(1);
 fn watcher() -> (tempfile::TempDir, Watcher) {
     let folder = tempfile::tempdir().unwrap();
     let watcher = Watcher::new(folder.path().join("heartbeat.txt")).unwrap();
+    changed_long_ago(&folder);
     (folder, watcher)
+}
+
+/// Nothing was added to the folder or removed from it for an hour.
+fn changed_long_ago(folder: &tempfile::TempDir) {
+    let hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    std::fs::File::open(folder.path()).unwrap().set_modified(hour_ago).unwrap();
 }
 
 fn at(millis: u64) -> Instant {
@@ -45,6 +52,62 @@ fn a_look_tells_of_a_change_since_the_start() {
     watcher.before_start();
     found(&mut watcher);
     assert!(matches!(watcher.missing(0), Some((HeartbeatFound::OldFile, _))), "of a run that shows no heartbeat");
+}
+
+#[test]
+fn a_file_that_is_just_gone_is_waited_for() {
+    let (folder, mut watcher) = watcher();
+    watcher.before_start();
+    found(&mut watcher);
+    std::fs::write(watcher.path(), "").unwrap();
+    std::fs::remove_file(watcher.path()).unwrap();
+    watcher.look(RUN);
+    assert!(found(&mut watcher).is_empty());
+    let due = watcher.source().due.unwrap();
+    watcher.look_again(at(0));
+    assert!(found(&mut watcher).is_empty() && watcher.source().due == Some(due), "it is not due yet");
+    std::fs::write(watcher.path(), "").unwrap();
+    watcher.look_again(due);
+    let findings = found(&mut watcher);
+    assert!(matches!(findings[..], [Finding::Observed { run: RUN, observation: Observation::Changed { .. } }]));
+    assert_eq!(watcher.source().due, None);
+    // One that was removed long ago is not waited for.
+    std::fs::remove_file(watcher.path()).unwrap();
+    changed_long_ago(&folder);
+    watcher.look(RUN);
+    assert!(matches!(found(&mut watcher)[..], [Finding::Observed { observation: Observation::Unchanged, .. }]));
+    assert_eq!(watcher.source().due, None);
+}
+
+#[test]
+fn a_file_that_stays_away_is_not_waited_for_long() {
+    let (folder, mut watcher) = watcher();
+    watcher.before_start();
+    found(&mut watcher);
+    let begun = SystemClock::now();
+    let mut looks = 0;
+    loop {
+        // Something else comes and goes there all the time.
+        std::fs::write(folder.path().join("other"), "").unwrap();
+        std::fs::remove_file(folder.path().join("other")).unwrap();
+        let now = SystemClock::now();
+        if looks == 0 {
+            watcher.look(RUN)
+        } else {
+            watcher.look_again(now)
+        }
+        looks += 1;
+        if let [Finding::Observed { observation: Observation::Unchanged, .. }] = found(&mut watcher)[..] {
+            break;
+        }
+        std::thread::yield_now();
+    }
+    assert!(looks > 1 && SystemClock::now() >= begun + GAP && watcher.source().due.is_none());
+    assert!(matches!(watcher.missing(0), Some((HeartbeatFound::NoFile, _))));
+    watcher.look(RUN);
+    assert!(watcher.take(Instant::ORIGIN).is_empty() || watcher.outstanding > 0, "a new look has its own time");
+    watcher.before_start();
+    assert!(watcher.source().due.is_none_or(|due| due > SystemClock::now() + GAP));
 }
 
 #[test]
@@ -86,18 +149,18 @@ fn late_heartbeats_are_looked_for_again_and_again_until_the_end() {
     watcher.before_start();
     found(&mut watcher);
     watcher.look_after();
-    watcher.look_for_late(at(1000));
+    watcher.look_again(at(1000));
     assert!(watcher.ready.is_empty() && watcher.outstanding == 0, "none is awaited");
     watcher.await_late(RUN, at(0));
     assert_eq!(watcher.source().due, Some(at(0) + LATE_INTERVAL));
     std::fs::write(watcher.path(), "").unwrap();
-    watcher.look_for_late(at(99));
+    watcher.look_again(at(99));
     assert!(found(&mut watcher).is_empty());
-    watcher.look_for_late(at(100));
+    watcher.look_again(at(100));
     assert!(matches!(found(&mut watcher)[..], [Finding::Late { .. }]));
     watcher.before_start();
     watcher.await_late(RUN, at(0));
-    watcher.look_for_late(at(150));
+    watcher.look_again(at(150));
     assert_eq!(watcher.source().due, Some(at(250)));
     std::fs::write(watcher.path(), "more").unwrap();
     watcher.look_after();
