@@ -31,7 +31,13 @@ struct Told {
 pub fn check(file: &Path) -> Result<String, String> {
     let shown = file.display().to_string();
     let shown = Escaped(&shown);
-    let text = read(file).map_err(|error| format!("unhealthy: cannot read {shown}: {error}"))?;
+    let text = read(file).map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::NotFound => "; no supervisor has written it, or its supervisor was killed",
+            _ => "",
+        };
+        format!("unhealthy: cannot read {shown}: {error}{hint}")
+    })?;
     judge(&shown, &text, |supervisor| supervisor.vitality())
 }
 

@@ -71,7 +71,11 @@ impl Log {
         log.lives.iter_mut().for_each(|life| life.playback.end());
         match (log.lives.is_empty(), log.damaged) {
             (false, _) => Ok(log),
-            (true, 0) => Err("it holds no JSON line of a supervisor: write the log with --log-format json".to_owned()),
+            (true, 0) => {
+                Err("it holds no JSON line of a supervisor: write the log with --log-format json (from a journal, \
+                              by journalctl -o cat)"
+                    .to_owned())
+            }
             (true, _) => Err("no line of a supervisor in it can be read: the file is damaged, \
                               or another version of the supervisor has written it"
                 .to_owned()),

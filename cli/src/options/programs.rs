@@ -36,8 +36,9 @@ pub fn words(line: &OsStr) -> Parsed<(String, Vec<String>)> {
     // As an argument it would pass in silence.
     // One in quotes is meant for the program.
     let is_bare = |word: &String| text.split_whitespace().any(|raw| raw == word);
-    match arguments.iter().find(|word| ["&&", "||", "|", ";", ">", "<", "2>"].contains(&word.as_str()) && is_bare(word))
-    {
+    let is_sign = |word: &&String| ["&&", "||", "|", ";", ">", "<", "2>"].contains(&word.as_str()) && is_bare(word);
+    let is_home = program.starts_with("~/") && is_bare(&program);
+    match arguments.iter().find(is_sign).map(String::as_str).or(is_home.then_some("~")) {
         Some(sign) => Err(format!("only a shell understands {sign}: write sh -c and the line in quotes")),
         None => Ok((program, arguments)),
     }
@@ -113,6 +114,7 @@ mod tests {
     #[test]
     fn a_probe_that_needs_a_shell_says_so() {
         assert!(words(OsStr::new("true && true")).unwrap_err().contains("only a shell understands &&"));
+        assert!(words(OsStr::new("~/check.sh now")).unwrap_err().contains("only a shell understands ~"));
         assert!(words(OsStr::new("curl -fs x | grep ok")).unwrap_err().contains("only a shell understands |"));
         for line in ["sh -c 'true && true'", "cut -d '|' -f 1 x", r"find . -exec true {} \;", "expr 2 '>' 1"] {
             assert!(words(OsStr::new(line)).is_ok(), "{line}");

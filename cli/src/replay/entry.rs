@@ -81,6 +81,8 @@ pub enum Event {
         run: u64,
         /// None where the command has said so itself.
         silence: Option<f64>,
+        /// Before it is asked to leave, where it gets a hang signal.
+        hang_grace_period: Option<f64>,
         grace_period: f64,
     },
     HangGraceOver {
@@ -210,6 +212,9 @@ pub struct Autopsy {
     pub rest: Option<Rest>,
     #[serde(default)]
     pub frozen: bool,
+    /// The same in words, a line for each process.
+    #[serde(default)]
+    pub message: String,
 }
 
 #[derive(Deserialize)]
@@ -288,11 +293,7 @@ mod tests {
             assert_eq!(matches!(entry.event, Event::Other), PASSED_OVER.contains(&name), "{name}");
             let is_silent = matches!(
                 entry.event,
-                Event::Other
-                    | Event::Supervising { .. }
-                    | Event::Input {}
-                    | Event::Heartbeat { .. }
-                    | Event::Autopsy(_)
+                Event::Other | Event::Supervising { .. } | Event::Input {} | Event::Heartbeat { .. }
             );
             let told = story.tell(entry.time, &entry.event);
             assert_eq!(told.is_none(), is_silent, "{name}");

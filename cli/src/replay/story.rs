@@ -1,6 +1,6 @@
 //! Says of each decision why it was made.
 
-use super::entry::{DelayCause, Ending, Event, GiveUp, KillCause, Outcome, Remark};
+use super::entry::{Autopsy, DelayCause, Ending, Event, GiveUp, KillCause, Outcome, Remark};
 use super::words::{before, clock, seconds};
 use crate::report::display::{Escaped, Failure, Seconds, Status};
 use jiff::Timestamp;
@@ -38,12 +38,24 @@ pub struct Story {
     backoff: String,
     /// How long the run had to leave.
     grace: String,
+    /// What the supervisor did last to have it end.
+    request: &'static str,
 }
+
+const TO_LEAVE: &str = "asked it to leave";
+const HANG_SIGNAL: &str = "sent it the hang signal";
 
 impl Story {
     pub fn new() -> Story {
         let unknown = String::new;
-        Story { why: unknown(), last_end: unknown(), timeout: unknown(), backoff: unknown(), grace: unknown() }
+        Story {
+            why: unknown(),
+            last_end: unknown(),
+            timeout: unknown(),
+            backoff: unknown(),
+            grace: unknown(),
+            request: TO_LEAVE,
+        }
     }
 
     /// What the policy says of decisions to come.
@@ -81,11 +93,12 @@ impl Story {
             | Event::Resumed(Remark { message })
             | Event::ProbeFailed(Remark { message })
             | Event::Trouble(Remark { message }) => (Kind::Remark, remark(message)?),
+            Event::Autopsy(Autopsy { message, .. }) => (Kind::Remark, autopsy(message)?),
             Event::LogLinesLost { lines } => {
                 (Kind::Remark, format!("{lines} lines of the log were lost before this one"))
             }
-            Event::Hung { run, silence, grace_period } => {
-                (Kind::Decision, self.hung(time, *run, *silence, *grace_period))
+            Event::Hung { run, silence, hang_grace_period, grace_period } => {
+                (Kind::Decision, self.hung(time, *run, *silence, *hang_grace_period, *grace_period))
             }
             Event::Exited { run, status, ending } => {
                 (Kind::Decision, self.exited(*run, &Status(*status).to_string(), *ending))
@@ -105,17 +118,13 @@ impl Story {
             Event::Delayed { run, late, extension, cause } => {
                 (Kind::Decision, delayed(*run, *late, *extension, *cause))
             }
-            Event::HangGraceOver { run } => (Kind::Decision, hang_grace_over(*run)),
+            Event::HangGraceOver { run } => (Kind::Decision, self.hang_grace_over(*run)),
             Event::Surviving { run, since } => (Kind::Decision, surviving(*run, *since)),
             Event::Ready { run } => (Kind::Decision, format!("run {run} is ready: the command said so")),
             Event::Leaving { run } => (Kind::Decision, format!("run {run} begins to leave: the command said so")),
             Event::Extended { run, by } => (Kind::Decision, extended(*run, *by)),
             Event::StreakEnded { run } => (Kind::Decision, streak_ended(*run)),
-            Event::Supervising { .. }
-            | Event::Input {}
-            | Event::Heartbeat { .. }
-            | Event::Autopsy(_)
-            | Event::Other => return None,
+            Event::Supervising { .. } | Event::Input {} | Event::Heartbeat { .. } | Event::Other => return None,
         };
         Some(Decision { time, words, kind })
     }
@@ -139,7 +148,14 @@ impl Story {
         format!("run {run} may be silent for {timeout}: the command asked for it")
     }
 
-    fn hung(&mut self, time: Timestamp, run: u64, silence: Option<f64>, grace_period: f64) -> String {
+    fn hung(
+        &mut self,
+        time: Timestamp,
+        run: u64,
+        silence: Option<f64>,
+        hang_grace_period: Option<f64>,
+        grace_period: f64,
+    ) -> String {
         let why = match silence {
             Some(silence) => {
                 let since = clock(before(time, silence));
@@ -150,7 +166,19 @@ impl Story {
         self.last_end = format!("run {run} hung");
         self.grace = seconds(grace_period).to_string();
         self.why.clone_from(&self.last_end);
-        format!("run {run} hung: {why}; the supervisor gives it {} to leave", self.grace)
+        let grace = &self.grace;
+        match hang_grace_period.map(seconds) {
+            None => {
+                self.request = TO_LEAVE;
+                format!("run {run} hung: {why}; the supervisor gives it {grace} to leave")
+            }
+            Some(first) => {
+                self.request = HANG_SIGNAL;
+                format!(
+                    "run {run} hung: {why}; the supervisor gives it {first} for the hang signal, then {grace} to leave"
+                )
+            }
+        }
     }
 
     fn exited(&mut self, run: u64, how: &str, ending: Ending) -> String {
@@ -160,7 +188,7 @@ impl Story {
                 self.why.clone_from(&self.last_end);
                 format!("run {run} {how} by itself after {}", seconds(after))
             }
-            Ending::Asked => format!("run {run} {how}: the supervisor had asked it to leave, because {}", self.why),
+            Ending::Asked => format!("run {run} {how}: the supervisor had {}, because {}", self.request, self.why),
             Ending::Killed => format!("run {run} {how}: the supervisor killed it, because {}", self.why),
         }
     }
@@ -177,6 +205,7 @@ impl Story {
 
     fn asked(&mut self, run: u64, grace_period: Option<f64>, why: &str) -> String {
         why.clone_into(&mut self.why);
+        self.request = TO_LEAVE;
         match grace_period {
             Some(grace) => {
                 self.grace = seconds(grace).to_string();
@@ -184,6 +213,11 @@ impl Story {
             }
             None => format!("run {run} has ended or is leaving already, and {why}"),
         }
+    }
+
+    fn hang_grace_over(&mut self, run: u64) -> String {
+        self.request = TO_LEAVE;
+        format!("the supervisor asks run {run} to leave: it is still there after the hang signal and its grace period")
     }
 
     fn killing(&self, run: u64, cause: KillCause) -> String {
@@ -211,6 +245,17 @@ fn remark(message: &str) -> Option<String> {
     (!message.is_empty()).then(|| Escaped(message).to_string())
 }
 
+/// The first lines of an autopsy as one sentence.
+fn autopsy(message: &str) -> Option<String> {
+    const MOST: usize = 5;
+    let lines: Vec<_> = message.lines().map(|line| line.strip_prefix("autopsy: ").unwrap_or(line)).collect();
+    let more = match lines.len().saturating_sub(MOST) {
+        0 => String::new(),
+        more => format!("; {more} more lines of the autopsy are in the log"),
+    };
+    remark(&lines[..lines.len().min(MOST)].join("; ")).map(|told| format!("what it was doing: {told}{more}"))
+}
+
 fn no_restart(reason: GiveUp) -> &'static str {
     match reason {
         GiveUp::NeverRestarts => "--restart never forbids another start",
@@ -226,10 +271,6 @@ fn delayed(run: u64, late: f64, extension: f64, cause: DelayCause) -> String {
     };
     let (late, extension) = (seconds(late), seconds(extension));
     format!("run {run} has {extension} more: the look at its heartbeat came {late} late, because {why}")
-}
-
-fn hang_grace_over(run: u64) -> String {
-    format!("the supervisor asks run {run} to leave: it is still there after the hang signal and its grace period")
 }
 
 fn surviving(run: u64, since: f64) -> String {

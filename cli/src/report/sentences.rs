@@ -165,9 +165,7 @@ impl Sentences {
             StartFailureKind::NotFound => {
                 format!("\"{program}\": {why}; {}", Escaped(&start::remedy(&self.program, &self.arguments)))
             }
-            StartFailureKind::NotExecutable => {
-                format!("{program}: {why}; make it executable (chmod +x), or name its interpreter before it")
-            }
+            StartFailureKind::NotExecutable => format!("{program}: {why}; {}", start::permission(failure.os_error)),
             StartFailureKind::Passing => format!("{program}: {why}"),
         }
     }

@@ -482,7 +482,7 @@ fn no_text_of_the_language_is_shown() {
 #[test]
 fn the_interval_of_a_slow_heartbeat_is_that_between_two_of_them() {
     let place = Place::new();
-    let script = "trap '' TERM; while :; do sleep 1.2; touch heartbeat.txt; done";
+    let script = "trap '' TERM; while :; do touch heartbeat.txt; sleep 1.2; done";
     let end = place.run(&["--timeout", "0.6", "--grace-period", "5", "--max-restarts", "0"], script);
     end.assert_code(124);
     let line = end.log.lines().find(|line| line.contains("a heartbeat came ")).unwrap();

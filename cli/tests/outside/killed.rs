@@ -356,7 +356,7 @@ fn parent_of(pid: i32) -> i32 {
 #[test]
 fn the_command_above_outlives_a_supervisor_below() {
     let place = place_of_trees();
-    let below = format!("{} --no-heartbeat sleep 1000 & echo $! > below", env!("CARGO_BIN_EXE_supervisor"));
+    let below = format!("{} -q --no-heartbeat sleep 1000 & echo $! > below", env!("CARGO_BIN_EXE_supervisor"));
     let script = format!("{below}; (setsid ./daemon &); while ! [ -e up ]; do sleep 0.01; done; {STAY}");
     let mut supervised = place.start(&["--no-heartbeat"], &script);
     wait_for_file(&place.path("ready"));
@@ -372,9 +372,12 @@ fn the_command_above_outlives_a_supervisor_below() {
     signal(below, "KILL");
     wait_for_end_of("keeper and command below", &of_below);
     let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
-    assert!(is_alive(command) && pids.iter().all(|&pid| is_alive(pid)));
+    let states: Vec<_> = [command].iter().chain(&pids).map(|&pid| (pid, name_of(pid), state(pid))).collect();
     supervised.signal("TERM");
-    supervised.end().assert_code(0);
+    let end = supervised.end();
+    let lives = |(_, _, state): &(i32, String, Option<char>)| state.is_some_and(|state| state != 'Z');
+    assert!(states.iter().all(lives), "{states:?}: {}", end.log);
+    end.assert_code(0);
 }
 
 /// Children from before `exec supervisor`, and what they leave behind, are none of the command's: whatever is killed.

@@ -26,8 +26,9 @@ fn run(options: &[&str], script: &str) -> End {
 
 #[test]
 fn a_told_heartbeat_keeps_it_alive_without_a_file() {
-    let script = "for i in range(10): tell('WATCHDOG=1'); time.sleep(0.3)";
-    let end = run(&["--timeout", "1.5", "--max-restarts", "0"], script);
+    // However long the interpreter takes to start.
+    let script = "tell('READY=1')\nfor i in range(10): tell('WATCHDOG=1'); time.sleep(0.3)";
+    let end = run(&["--timeout", "1.5", "--initial-check-delay", "60", "--max-restarts", "0"], script);
     end.assert_code(0);
     assert_eq!(end.count("hung"), 0, "{}", end.log);
     end.assert_tells(&["started", "for the first time", "finished"]);

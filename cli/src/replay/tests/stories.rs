@@ -296,3 +296,28 @@ fn a_moment_shows_what_led_to_it() {
     assert!(whole.starts_with(first), "{whole}");
     assert!(whole.contains("\n2026-11-25 10:00:01.000  run 2 exited with code 3 by itself after 1 s\n"), "{whole}");
 }
+
+#[test]
+fn a_hang_signal_is_told_apart_from_the_stop_signal() {
+    let hung = r#""hung","run":2,"pid":7,"silence":1.0,"hang_grace_period":3.0,"grace_period":5.0"#;
+    let over = r#""hang_grace_over","run":2,"pid":7"#;
+    let ended = r#""exited","run":2,"pid":7,"signal":6,"ending":"asked""#;
+    assert!(words(&[STARTED, hung])[1].ends_with("gives it 3 s for the hang signal, then 5 s to leave"));
+    let by_hang_signal = "run 2 was killed by SIGABRT: the supervisor had sent it the hang signal, because run 2 hung";
+    assert_eq!(words(&[STARTED, hung, ended])[2], by_hang_signal);
+    let by_stop_signal = "run 2 was killed by SIGABRT: the supervisor had asked it to leave, because run 2 hung";
+    assert_eq!(words(&[STARTED, hung, over, ended])[3], by_stop_signal);
+    assert_eq!(words(&[STARTED, hung, over, ended, STARTED, HUNG, ended])[6], by_stop_signal);
+}
+
+#[test]
+fn an_autopsy_is_told_as_far_as_it_is_short() {
+    let autopsy = |processes: usize| {
+        let lines: Vec<_> = (1..=processes).map(|pid| format!("autopsy: pid {pid} (x)")).collect();
+        let message = lines.join("\\n");
+        words(&[STARTED, HUNG, &format!(r#""autopsy","processes":[],"message":"{message}""#)]).remove(2)
+    };
+    assert_eq!(autopsy(2), "what it was doing: pid 1 (x); pid 2 (x)");
+    assert!(autopsy(5).ends_with("pid 5 (x)"));
+    assert!(autopsy(7).ends_with("pid 5 (x); 2 more lines of the autopsy are in the log"));
+}

@@ -1,6 +1,7 @@
 //! What is likely wrong with a command that cannot be found, and what to do.
 
 use crate::options::programs::{is_assignment, quoted};
+use rustix::io::Errno;
 
 /// Words that only a shell knows.
 const SHELL_WORDS: [&str; 22] = [
@@ -59,6 +60,17 @@ pub fn remedy(program: &str, arguments: &[String]) -> String {
     }
 }
 
+/// What to do where a file is there, but cannot be executed: execve(2).
+pub fn permission(os_error: i32) -> &'static str {
+    match Errno::from_raw_os_error(os_error) {
+        Errno::NOEXEC => {
+            "if it is a script, name its interpreter before it, or in its first line, as in #!/bin/sh; if it is a program, \
+             it is made for another kind of machine, or is damaged"
+        }
+        _ => "if it is a file, make it executable (chmod +x), or name its interpreter before it",
+    }
+}
+
 /// Has a shell read the line. Quotes are the likeliest cause where it did not expand the first word; where no shell was
 /// asked at all, as below a service manager, the remedy is the same.
 fn for_a_shell(first: &str, line: &str) -> String {
@@ -67,6 +79,13 @@ fn for_a_shell(first: &str, line: &str) -> String {
         Some('$') => "only a shell expands $, and only outside single quotes",
         _ => "only a shell understands this",
     };
+    if first == "source" || first == "." {
+        // What it sets would end with that shell; and not every sh knows source.
+        let words = "only a shell understands this, for itself alone";
+        return format!(
+            "{words}: name the program in that environment by its path, as in supervisor -- venv/bin/python"
+        );
+    }
     if line.contains('\n') {
         // The log shows it in one line, which no shell would take for several.
         return format!("{cause}: write its lines to a file, and run supervisor -- sh FILE");
@@ -89,8 +108,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_file_that_cannot_be_executed_is_no_program_or_lacks_the_right() {
+        assert!(permission(Errno::NOEXEC.raw_os_error()).contains("in its first line, as in #!/bin/sh"));
+        assert!(permission(Errno::ACCESS.raw_os_error()).contains("chmod +x"));
+    }
+
+    #[test]
     fn the_likeliest_remedy_is_named() {
-        let table: [(&[&str], &str); 39] = [
+        let table: [(&[&str], &str); 41] = [
             (&["A=1", "--", "true"], "env A=1 true"),
             (&["ms", "--", "true"], "leave out the space before it, as in 30ms"),
             (&["(touch x)"], "run supervisor -- sh -c '(touch x)'"),
@@ -100,6 +125,8 @@ mod tests {
             ),
             (&["$HOME/x"], "expands $, and only outside single quotes: run supervisor -- sh -c '$HOME/x'"),
             (&["~"], "only outside quotes"),
+            (&["source", "venv/bin/activate"], "by its path, as in supervisor -- venv/bin/python"),
+            (&[". venv/bin/activate"], "for itself alone: name the program in that environment"),
             (&["cp ~/x y"], "only a shell understands this: run supervisor -- sh -c 'cp ~/x y'"),
             (&["cp x~ y"], "leave out the quotes around it, as in supervisor -- cp x~ y"),
             (&["server;"], "sh -c 'server;'"),
