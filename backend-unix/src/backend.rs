@@ -27,6 +27,7 @@ use children::Children;
 use job_control::Suspension;
 use run::Run;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
@@ -34,6 +35,11 @@ use supervisor_core::{Backend, Event, Incoming, Instant, Message, Observation, P
 
 /// A signal that goes out so much later than it was ordered, for all that is looked at before it, begins its time anew.
 const WORTH_MENTIONING: Duration = Duration::from_millis(2);
+
+/// Where nothing can be waited for, the loop takes a breath instead.
+const BREATH: Duration = Duration::from_millis(10);
+/// At the end, so long adopted processes may take to die.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 
@@ -152,7 +158,24 @@ impl UnixBackend {
             self.sleep(Some(if self.now() < hurry_at { hurry_at } else { until }));
             self.gather();
         }
+        let has_killed_keeper = self.hooks.iter().any(HookRunner::has_killed_keeper)
+            || self.probe.as_ref().is_some_and(ProbeRunner::has_killed_keeper);
         self.hooks.as_mut().and_then(HookRunner::end).into_iter().for_each(report);
+        self.probe = None;
+        if has_killed_keeper {
+            self.adopt();
+        }
+        self.finish_adopted();
+    }
+
+    /// Nothing that was adopted outlives this process. What cannot die is not waited for long.
+    fn finish_adopted(&mut self) {
+        let until = self.now() + LAST_PATIENCE;
+        while self.children.has_adopted() && self.now() < until {
+            self.sleep(Some(until));
+            self.gather();
+            self.poll_due();
+        }
     }
 
     /// Everything that can wake the loop.
@@ -185,8 +208,11 @@ impl UnixBackend {
         descriptors.extend(timer.map(|timer| PollFd::from_borrowed_fd(timer, PollFlags::IN)));
         let timeout = until.map(|until| (until - now).min(LONGEST));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-        // After it everything is looked at anyway: ENOMEM passes, nothing else can happen here.
-        let _ = poll(&mut descriptors, timeout.as_ref());
+        // After it everything is looked at anyway. Memory may be wanting for a moment, and the limit of descriptors may have
+        // been lowered below those that are open.
+        if let Err(Errno::NOMEM | Errno::INVAL) = poll(&mut descriptors, timeout.as_ref()) {
+            std::thread::sleep(BREATH);
+        }
     }
 
     /// What is due beside the command.

@@ -88,6 +88,11 @@ impl Helper {
         self.keeper.pid()
     }
 
+    /// Whether its keeper was killed, so that what it kept comes to this process.
+    pub fn has_killed_keeper(&self) -> bool {
+        matches!(self.parting, Parting::Killed { .. })
+    }
+
     pub fn source(&self) -> Source<'_> {
         let due = match (self.ending, self.parting) {
             (_, Parting::Asked { reply_due: due } | Parting::Killed { reaped_due: due }) => Some(due),

@@ -112,6 +112,11 @@ impl HookRunner {
         self.running.iter().map(|running| running.helper.keeper())
     }
 
+    /// Whether one was killed that is not reaped yet.
+    pub fn has_killed_keeper(&self) -> bool {
+        self.running.iter().any(|running| running.helper.has_killed_keeper())
+    }
+
     /// Has the one of this keeper go on, should the keeper have been stopped.
     pub fn wake(&self, keeper: i32) {
         let stopped = self.running.iter().filter(|running| running.helper.keeper() == keeper);

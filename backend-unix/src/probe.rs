@@ -103,6 +103,11 @@ impl ProbeRunner {
         }
     }
 
+    /// Whether its keeper was killed, and is not reaped yet.
+    pub fn has_killed_keeper(&self) -> bool {
+        self.helper().is_some_and(Helper::has_killed_keeper)
+    }
+
     /// The keeper of the current one.
     pub fn keeper(&self) -> Option<i32> {
         self.helper().map(Helper::keeper)

@@ -61,6 +61,11 @@ impl Children {
         self.company
     }
 
+    /// Whether some are being killed.
+    pub fn has_adopted(&self) -> bool {
+        matches!(self.adoption, Adoption::UnderWay { .. })
+    }
+
     /// When they are looked at again.
     pub fn due(&self) -> Option<Instant> {
         let adopted = match self.adoption {
