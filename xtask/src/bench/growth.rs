@@ -81,10 +81,10 @@ fn restarts(rig: &mut Rig, own: &Path, count: usize) -> io::Result<[Curve; 2]> {
     Ok([time, memory])
 }
 
-/// The cost of a stop and of a hang with so many processes below the command.
-/// Of each the median is told.
+/// Of each size of a tree the median of so many is told.
 const ROUNDS: usize = 5;
 
+/// The cost of a stop and of a hang with so many processes below the command.
 fn descendants(rig: &mut Rig, own: &Path, counts: &[usize]) -> io::Result<[Curve; 3]> {
     let mut stop = Curve::new("descendants", "a stop", "ms");
     let mut late = Curve::new("descendants", "from the deadline of a hang to the first signal", "ms");

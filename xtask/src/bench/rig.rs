@@ -106,9 +106,11 @@ impl Rig {
         let launcher = Command::new(self.workloads.path(Behaviour::Launch))
             .args(line)
             .current_dir(home)
+            // The size of the environment is part of the memory.
+            .env_clear()
+            .envs(["HOME", "PATH"].iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
             .env("PM2_HOME", home)
             .env("RC_SVCNAME", SERVICE)
-            .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
