@@ -88,6 +88,8 @@ impl Notify {
                 }
                 (Sender::OfCommand, Err(ParseError::Line(line))) => format!("{line} means nothing"),
                 (Sender::Stranger, _) => format!("pid {pid} is not of the command"),
+                // Nothing is lost. BARRIER=1 is such a message: its sender may end as soon as it is received.
+                (Sender::Gone, Ok(messages)) if messages.is_empty() => continue,
                 (Sender::Gone, _) => {
                     format!(
                         "its sender, pid {pid}, ended before the supervisor could see whether it was of the command; have it wait, as systemd-notify does without --no-block"
@@ -218,6 +220,8 @@ mod tests {
         assert_eq!(refused("READY=1", Sender::Stranger), (format!("pid {own} is not of the command"), 0));
         let (words, messages) = refused("READY=1", Sender::Gone);
         assert!(words.contains("ended before the supervisor could see") && messages == 0);
+        let (words, _) = refused("BARRIER=1", Sender::Stranger);
+        assert!(words.ends_with("is not of the command"));
     }
 
     #[test]
