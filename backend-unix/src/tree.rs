@@ -143,8 +143,8 @@ impl Tree {
     /// That they cannot be told just now. Nothing was sent then.
     pub fn signal_rest(&mut self, signal: Signal) -> io::Result<Delivery> {
         let members = self.members()?;
-        let mut delivery = self.delivery(&members);
         let hidden = self.signal_hidden(&members, signal);
+        let mut delivery = Delivery { notices: vec![], has_unseen: self.has_unreached(&members, signal) };
         let mut rest = seen(members);
         rest.retain(|process| self.sent.insert((process.id, signal)));
         delivery.notices.extend(signal_each(&rest, signal, hidden));
@@ -152,8 +152,8 @@ impl Tree {
         // What has executed another program since it was seen may be there still, but hidden.
         if !rest.iter().all(Process::is_there) {
             let members = self.members()?;
-            delivery.has_unseen |= self.delivery(&members).has_unseen;
             let hidden = self.signal_hidden(&members, signal);
+            delivery.has_unseen |= self.has_unreached(&members, signal);
             delivery.notices.extend(signal_each(&[], signal, hidden));
         }
         Ok(delivery)
@@ -169,7 +169,7 @@ impl Tree {
         let mut delivery = Delivery::default();
         for _ in 0..MOST_PASSES {
             let members = self.members()?;
-            delivery.has_unseen |= self.delivery(&members).has_unseen;
+            delivery.has_unseen |= self.has_hidden(&members);
             let hidden = self.signal_hidden(&members, Signal::KILL);
             let mut found = seen(members);
             found.retain(|process| known.insert(process.id));
@@ -198,9 +198,17 @@ impl Tree {
         reached
     }
 
-    fn delivery(&self, members: &[Member]) -> Delivery {
-        let has_hidden = members.iter().any(|member| matches!(member, Member::Hidden { .. }));
-        Delivery { notices: vec![], has_unseen: has_hidden || self.proc == Proc::NotOurs }
+    fn has_hidden(&self, members: &[Member]) -> bool {
+        self.proc == Proc::NotOurs || members.iter().any(|member| matches!(member, Member::Hidden { .. }))
+    }
+
+    /// Whether there may be members that did not get a signal. The keeper reaches them, but asks all of its children.
+    fn has_unreached(&self, members: &[Member], signal: Signal) -> bool {
+        let is_unreached = |member: &Member| match member {
+            Member::Hidden { pid, .. } => !self.sent.contains(&(id_of_hidden(*pid), signal)),
+            Member::Seen(_) => false,
+        };
+        self.proc == Proc::NotOurs || members.iter().any(is_unreached)
     }
 }
 

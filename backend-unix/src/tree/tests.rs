@@ -167,11 +167,13 @@ fn a_hidden_process_is_reached_as_long_as_it_is_a_child() {
     let (one, other) = (scene.told(), scene.told());
     let parent = scene.shell.id().cast_signed();
     let hidden = [Member::Hidden { pid: one, parent }, Member::Hidden { pid: i32::MAX, parent }];
-    assert!(scene.tree.delivery(&hidden).has_unseen && !scene.tree.delivery(&[]).has_unseen);
+    assert!(scene.tree.has_hidden(&hidden) && !scene.tree.has_hidden(&[]));
+    assert!(scene.tree.has_unreached(&hidden[..1], Signal::WINCH));
     assert_eq!((hidden[0].parent(), seen(hidden.to_vec()).len()), (parent, 0));
     let reached = |scene: &mut Scene| scene.tree.signal_hidden(&hidden, Signal::WINCH);
     assert_eq!(reached(&mut scene), [Named { pid: one, name: String::new() }]);
     assert!(reached(&mut scene).is_empty(), "it got that before");
+    assert!(!scene.tree.has_unreached(&hidden[..1], Signal::WINCH) && scene.tree.has_unreached(&hidden, Signal::WINCH));
     let stranger = Member::Hidden { pid: other, parent: std::process::id().cast_signed() };
     assert!(signal_hidden(&stranger, Signal::KILL).is_none());
     assert!(signal_hidden(&Member::Seen(Process::read(other).unwrap()), Signal::KILL).is_none());
