@@ -196,8 +196,8 @@ fn results(rig: &mut Rig, mut turns: Vec<Turn>, own: &Path, effort: Effort) -> i
     };
     eprintln!("hangs, heartbeats, and the machine by itself");
     Ok(Results {
-        file: own::lateness(rig, own, Means::File, effort.hangs)?,
-        notify: own::lateness(rig, own, Means::Notify, effort.hangs)?,
+        file: own::hangs(rig, own, Means::File, effort.hangs)?,
+        notify: own::hangs(rig, own, Means::Notify, effort.hangs)?,
         tick: own::tick(),
         beating: own::beating(rig, own, effort)?,
         walk: own::walk(),

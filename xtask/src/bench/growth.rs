@@ -1,4 +1,4 @@
-//! How costs grow: with restarts, with descendants, with supervisors side by side.
+//! How costs grow: with restarts, with looks at a heartbeat, with descendants, with supervisors side by side.
 
 use super::measure::{median, millis, settle};
 use super::page::{self, Part, number};
@@ -32,13 +32,26 @@ impl Curve {
 /// How far it is driven.
 struct Extent {
     restarts: usize,
+    /// At a heartbeat that is there.
+    looks: usize,
     descendants: &'static [usize],
     supervisors: &'static [usize],
 }
 
-const FULL: Extent =
-    Extent { restarts: 100_000, descendants: &[10, 100, 1_000, 5_000], supervisors: &[1, 10, 100, 1_000] };
-const QUICK: Extent = Extent { restarts: 5_000, descendants: &[10, 100, 1_000], supervisors: &[1, 10, 100] };
+const FULL: Extent = Extent {
+    restarts: 100_000,
+    looks: LOOKS_OF_A_DAY,
+    descendants: &[10, 100, 1_000, 5_000],
+    supervisors: &[1, 10, 100, 1_000],
+};
+const QUICK: Extent =
+    Extent { restarts: 5_000, looks: LOOKS_OF_A_DAY / 10, descendants: &[10, 100, 1_000], supervisors: &[1, 10, 100] };
+
+/// The supervisor looks once a timeout: with a timeout of 20 s, the default, so often a day.
+const LOOKS_OF_A_DAY: usize = 24 * 60 * 60 / 20;
+
+/// Points of a curve of something that goes on and on.
+const STEPS: usize = 10;
 
 /// Measures, and writes the page's part of it.
 ///
@@ -49,6 +62,7 @@ pub fn measure(own: &Path, is_quick: bool) -> io::Result<()> {
     let load = page::load();
     let mut rig = Rig::build()?;
     let mut curves = Vec::from(restarts(&mut rig, own, extent.restarts)?);
+    curves.push(looks(&mut rig, own, extent.looks)?);
     curves.extend(descendants(&mut rig, own, extent.descendants)?);
     curves.extend(supervisors(&mut rig, own, extent.supervisors)?);
     let text = words(&curves, &load);
@@ -62,7 +76,6 @@ pub fn measure(own: &Path, is_quick: bool) -> io::Result<()> {
 
 /// The cost of a restart, and the memory, after so many.
 fn restarts(rig: &mut Rig, own: &Path, count: usize) -> io::Result<[Curve; 2]> {
-    const STEPS: usize = 10;
     eprintln!("{count} restarts");
     let mut time = Curve::new("restarts", "a restart", "ms");
     let mut memory = Curve::new("restarts", "private dirty memory of the supervisor", "KiB");
@@ -74,11 +87,47 @@ fn restarts(rig: &mut Rig, own: &Path, count: usize) -> io::Result<[Curve; 2]> {
         let mut took: Vec<f64> = pairs.map(|(one, next)| millis(next.at.saturating_sub(one.at))).collect();
         let made = (step * count / STEPS) as f64;
         time.points.extend(median(&mut took).map(|took| (made, took)));
-        memory.points.push((made, processes::memory(&[supervisor]).private_dirty));
+        memory.points.push((made, memory_alone(supervisor)));
         last = starts.last().copied();
     }
     rig.clear();
     Ok([time, memory])
+}
+
+/// The memory after so many looks at the heartbeat of one run. They come faster than in life: time plays no part in it.
+fn looks(rig: &mut Rig, own: &Path, count: usize) -> io::Result<Curve> {
+    const TIMEOUT: Duration = Duration::from_millis(20);
+    eprintln!("{count} looks");
+    let mut memory = Curve::new("looks at a heartbeat", "private dirty memory of the supervisor", "KiB");
+    let options = format!("--timeout {}ms --max-restarts 0", TIMEOUT.as_millis());
+    let supervisor = rig.supervise(own, &options, Behaviour::Beat, 0)?;
+    rig.records.expect(Kind::Start, 1, PATIENCE)?;
+    settle();
+    let before = processes::context_switches(&[supervisor]);
+    for step in 1..=STEPS {
+        let wanted = step * count / STEPS;
+        let looks = || (processes::context_switches(&[supervisor]) - before) as usize;
+        while looks() < wanted {
+            if processes::Process::find(supervisor).is_none_or(|process| process.is_dead()) {
+                return Err(io::Error::other("the machine is too busy: a command that beats was called hung"));
+            }
+            thread::sleep(TIMEOUT);
+        }
+        memory.points.push((wanted as f64, memory_alone(supervisor)));
+    }
+    rig.clear();
+    Ok(memory)
+}
+
+/// The private dirty memory of a process that works: the median of many moments, since in some of them it shares pages
+/// with a child that has just been forked.
+fn memory_alone(pid: i32) -> f64 {
+    const SAMPLES: usize = 50;
+    let samples = (0..SAMPLES).map(|_| {
+        thread::sleep(Duration::from_millis(1));
+        processes::memory(&[pid]).private_dirty
+    });
+    median(&mut samples.collect::<Vec<_>>()).unwrap_or_default()
 }
 
 /// Of each size of a tree the median of so many is told.

@@ -7,16 +7,33 @@ use crate::processes;
 use crate::workspace;
 use rustix::time::{ClockId, clock_getres, clock_gettime};
 use serde_json::Value;
+use std::io::BufRead;
 use std::path::Path;
 use std::time::Duration;
 use std::{fs, io, thread};
 
-/// How late hangs are decided, in milliseconds; negative is early.
+/// How late something comes after the deadline of a hang, in milliseconds; negative is early.
 pub struct Lateness {
     pub count: usize,
     pub least: f64,
     pub median: f64,
     pub most: f64,
+}
+
+impl Lateness {
+    fn of(samples: &mut [f64]) -> Lateness {
+        let median = median(samples).unwrap_or_default();
+        let (least, most) = (samples.first().copied(), samples.last().copied());
+        Lateness { count: samples.len(), least: least.unwrap_or_default(), median, most: most.unwrap_or_default() }
+    }
+}
+
+/// Hangs that were brought about.
+pub struct Hangs {
+    /// The line of the log that tells of the decision was read.
+    pub decided: Lateness,
+    /// The command has the signal, after the autopsy.
+    pub asked: Lateness,
 }
 
 /// By what the command tells that it is alive.
@@ -27,24 +44,36 @@ pub enum Means {
 }
 
 /// Hangs that are brought about one after another, each a heartbeat at another moment and nothing after it.
-pub fn lateness(rig: &mut Rig, program: &Path, means: Means, hangs: usize) -> io::Result<Lateness> {
+pub fn hangs(rig: &mut Rig, program: &Path, means: Means, count: usize) -> io::Result<Hangs> {
     const TIMEOUT: Duration = Duration::from_millis(200);
     let (option, behaviour) = match means {
         Means::File => ("", Behaviour::Hang),
         Means::Notify => ("--notify", Behaviour::HangNotify),
     };
     let options = format!("--timeout 0.2 --backoff-factor 0 {option}");
-    rig.supervise(program, &options, behaviour, 0)?;
-    let mut late = Vec::new();
-    for _ in 0..hangs {
+    let mut log = rig.supervise_heard(program, &options, behaviour)?;
+    let (mut decided, mut asked) = (Vec::new(), Vec::new());
+    for _ in 0..count {
         let beat = rig.records.expect(Kind::Beat, 1, PATIENCE)?[0].at;
-        let asked = rig.records.expect(Kind::Asked, 1, PATIENCE)?[0].at;
-        late.push(millis(asked.saturating_sub(beat)) - millis(TIMEOUT));
+        let late = |at: Duration| millis(at.saturating_sub(beat)) - millis(TIMEOUT);
+        decided.push(late(told(&mut log)?));
+        asked.push(late(rig.records.expect(Kind::Asked, 1, PATIENCE)?[0].at));
     }
     rig.clear();
-    let middle = median(&mut late).unwrap_or_default();
-    let (least, most) = (late.first().copied(), late.last().copied());
-    Ok(Lateness { count: hangs, least: least.unwrap_or_default(), median: middle, most: most.unwrap_or_default() })
+    Ok(Hangs { decided: Lateness::of(&mut decided), asked: Lateness::of(&mut asked) })
+}
+
+/// Waits for the line that tells of a hang; when it was read, by CLOCK_MONOTONIC.
+fn told(log: &mut impl BufRead) -> io::Result<Duration> {
+    let mut line = String::new();
+    while !line.contains(" hung: ") {
+        line.clear();
+        if log.read_line(&mut line)? == 0 {
+            return Err(io::Error::other("the log ended before a hang was told"));
+        }
+    }
+    let now = clock_gettime(ClockId::Monotonic);
+    Ok(Duration::new(now.tv_sec as u64, now.tv_nsec as u32))
 }
 
 /// A tick of the kernel's coarse clock, which stamps files, in milliseconds.

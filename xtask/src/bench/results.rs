@@ -1,7 +1,7 @@
 //! What was measured, and what it is worth: goals, and by how much they are met or missed.
 
 use super::measure::{Metric, median};
-use super::own::{Beating, Lateness, Machine};
+use super::own::{Beating, Hangs, Machine};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -49,8 +49,8 @@ pub enum Kind {
 /// Everything.
 pub struct Results {
     pub subjects: Vec<Subject>,
-    pub file: Lateness,
-    pub notify: Lateness,
+    pub file: Hangs,
+    pub notify: Hangs,
     /// Milliseconds.
     pub tick: f64,
     pub beating: Beating,
@@ -165,10 +165,10 @@ impl Results {
                 Some(self.beating.cpu),
                 Bound::Times { factor: 1.0, of: "a walk through /proc", figure: Some(self.walk) },
             ),
-            at_least("the earliest hang", "ms late", self.file.least, 0.0),
-            at_most("the latest hang", "ms late", self.file.most, 2.0 * self.tick + 2.0),
-            at_least("the earliest hang with --notify", "ms late", self.notify.least, 0.0),
-            at_most("the latest hang with --notify", "ms late", self.notify.most, 1.0),
+            at_least("the earliest hang", "ms late", self.file.decided.least, 0.0),
+            at_most("the latest hang", "ms late", self.file.decided.most, 2.0 * self.tick + 2.0),
+            at_least("the earliest hang with --notify", "ms late", self.notify.decided.least, 0.0),
+            at_most("the latest hang with --notify", "ms late", self.notify.decided.most, 1.0),
             goal("SIGKILL to tree gone", "ms", self.own(Metric::TreeGone), Bound::AtMost(10.0)),
             goal("program file, static", "KiB", self.own(Metric::Size), Bound::AtMost(1536.0)),
             at_most("handle_event", "ns", self.machine.event, 50.0),

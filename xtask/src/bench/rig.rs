@@ -6,6 +6,7 @@ use super::workload::{Behaviour, Record, Records, Workloads};
 use crate::processes;
 use crate::workspace;
 use std::ffi::OsString;
+use std::io::{BufReader, PipeReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -80,7 +81,7 @@ impl Rig {
     pub fn start(&mut self, subject: &Subject, behaviour: Behaviour) -> io::Result<i32> {
         let home = self.home()?;
         let line = subject.line(&Place { home: &home, command: &self.workloads.path(behaviour) })?;
-        self.launch(&home, line)
+        self.launch(&home, line, Stdio::null())
     }
 
     /// Starts this project's supervisor with options and a workload, which has one argument.
@@ -94,15 +95,41 @@ impl Rig {
         behaviour: Behaviour,
         argument: usize,
     ) -> io::Result<i32> {
+        self.supervise_logged(program, options, behaviour, argument, Stdio::null())
+    }
+
+    /// The same, and its log.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn supervise_heard(
+        &mut self,
+        program: &Path,
+        options: &str,
+        behaviour: Behaviour,
+    ) -> io::Result<BufReader<PipeReader>> {
+        let (log, end) = io::pipe()?;
+        self.supervise_logged(program, options, behaviour, 0, end.into())?;
+        Ok(BufReader::new(log))
+    }
+
+    fn supervise_logged(
+        &mut self,
+        program: &Path,
+        options: &str,
+        behaviour: Behaviour,
+        argument: usize,
+        log: Stdio,
+    ) -> io::Result<i32> {
         let home = self.home()?;
         let options = options.split_whitespace().map(OsString::from);
         let command = [self.workloads.path(behaviour).into_os_string(), argument.to_string().into()];
         let line = [program.into()].into_iter().chain(options).chain(["--".into()]).chain(command).collect();
-        self.launch(&home, line)
+        self.launch(&home, line, log)
     }
 
     /// By a launcher that stamps the moment of its execve(2).
-    fn launch(&self, home: &Path, line: Vec<OsString>) -> io::Result<i32> {
+    fn launch(&self, home: &Path, line: Vec<OsString>, log: Stdio) -> io::Result<i32> {
         let launcher = Command::new(self.workloads.path(Behaviour::Launch))
             .args(line)
             .current_dir(home)
@@ -113,7 +140,7 @@ impl Rig {
             .env("RC_SVCNAME", SERVICE)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()?;
         Ok(launcher.id() as i32)
     }
