@@ -1,6 +1,7 @@
 //! `cargo xtask dist`: what people install, into `dist` in the target folder.
 
 mod completions;
+mod materials;
 mod packages;
 mod trial;
 
@@ -74,7 +75,7 @@ fn make(options: &Options) -> io::Result<()> {
     archive(&dist)?;
     packages::deb(&dist)?;
     packages::rpm(&dist)?;
-    bill_of_materials(&dist)?;
+    materials::write(&dist)?;
     if options.check {
         trial::of_binary(&dist)?;
         trial::of_deb(&dist)?;
@@ -130,33 +131,6 @@ fn archive(dist: &Dist) -> io::Result<()> {
 fn commit_time() -> io::Result<String> {
     let time = workspace::output(workspace::command("git").args(["log", "-1", "--format=%ct"]))?;
     Ok(time.trim().to_owned())
-}
-
-/// All crates that the program is made of, as CycloneDX.
-fn bill_of_materials(dist: &Dist) -> io::Result<()> {
-    if workspace::find("cargo-cyclonedx").is_none() {
-        println!("no SBOM: cargo install cargo-cyclonedx");
-        return Ok(());
-    }
-    let mut list = workspace::cargo();
-    list.env("SOURCE_DATE_EPOCH", &dist.epoch).args([
-        "cyclonedx",
-        "--quiet",
-        "--format",
-        "json",
-        "--target",
-        &dist.linkage.triple(),
-    ]);
-    workspace::run(list.args(["--override-filename", "sbom"]))?;
-    // It writes one beside each manifest of the workspace; the program's is the one that people need.
-    fs::copy(workspace::root().join("cli/sbom.json"), dist.folder.join(dist.name(".cdx.json")))?;
-    for folder in ["core", "backend-unix", "cli", "test-clients", "xtask"] {
-        match fs::remove_file(workspace::root().join(folder).join("sbom.json")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Err(_) | Ok(()) => {}
-        }
-    }
-    Ok(())
 }
 
 fn sums(folder: &Path) -> io::Result<()> {

@@ -89,10 +89,9 @@ fn drawing(life: &Life, title: &str) -> String {
 /// The account in one sentence.
 fn availability(ledger: &Ledger) -> String {
     let (up, outage) = (share(ledger, Activity::Up), human(ledger.longest_outage()));
-    let Ledger { hangs, restarts, .. } = ledger;
-    format!(
-        "The command was up {up:.4} % of the time, with {hangs} hangs and {restarts} restarts; the longest outage took {outage}."
-    )
+    let counted = |count: u64, thing: &str| format!("{count} {thing}{}", if count == 1 { "" } else { "s" });
+    let (hangs, restarts) = (counted(ledger.hangs, "hang"), counted(ledger.restarts, "restart"));
+    format!("The command was up {up:.4} % of the time, with {hangs} and {restarts}; the longest outage took {outage}.")
 }
 
 /// Of the whole time, in percent.

@@ -95,7 +95,7 @@ fn manifest(dist: &Dist) -> io::Result<PathBuf> {
          [package.metadata.deb]\nmaintainer = {maintainer:?}\nsection = \"admin\"\npriority = \"optional\"\ndepends = \"\"\n\
          changelog = \"changelog\"\ncopyright = {COPYRIGHT:?}\nlicense-file = [\"copyright\", \"0\"]\n\
          extended-description = {DESCRIPTION:?}\nassets = [\n{deb}]\n\n\
-         [package.metadata.generate-rpm]\nassets = [\n{rpm}]\n",
+         [package.metadata.generate-rpm]\nrequire-sh = false\nassets = [\n{rpm}]\n",
         dist.version
     );
     let path = dist.stage.join("Cargo.toml");

@@ -23,7 +23,10 @@ pub fn of_binary(dist: &Dist) -> io::Result<()> {
 /// # Errors
 /// It cannot be installed, does not work, or claims a file of Debian's own `supervisor`.
 pub fn of_deb(dist: &Dist) -> io::Result<()> {
-    let Some(package) = package(dist)? else { return Ok(()) };
+    let Some(package) = package(dist)? else {
+        println!("skipped: the .deb is not tried, since there is none");
+        return Ok(());
+    };
     let root = tempfile::tempdir()?;
     let database = root.path().join("var/lib/dpkg");
     ["info", "updates", "triggers"].into_iter().try_for_each(|name| fs::create_dir_all(database.join(name)))?;
