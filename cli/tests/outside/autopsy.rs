@@ -27,8 +27,11 @@ fn a_busy_loop() {
 
 #[test]
 fn a_deadlock() {
-    let script = "import threading\nlock = threading.Lock()\nfor i in range(3): threading.Thread(target=lambda: (lock.acquire(), lock.acquire())).start()";
-    let end = autopsy(&[crate::support::python(), "-c", script]);
+    // However long the interpreter takes to start.
+    let script = "import os, socket, threading\nlock = threading.Lock()\n\
+        for i in range(3): threading.Thread(target=lambda: (lock.acquire(), lock.acquire())).start()\n\
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'READY=1', os.environ['NOTIFY_SOCKET'])";
+    let end = autopsy(&["--notify", "--initial-check-delay", "60", crate::support::python(), "-c", script]);
     let line = end.log.lines().find(|line| line.contains("autopsy")).unwrap();
     assert!(line.contains("state S (sleeping)") && line.ends_with("4 threads"), "{line}");
     assert!(line.contains("futex") || !line.contains(" in "), "{line}");

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 const LINGER: &str = "echo ready > ready; while :; do sleep 0.01; done";
 
@@ -44,6 +45,8 @@ fn versions_during(path: &Path, work: impl FnOnce()) -> Vec<String> {
                 {
                     seen.push(text);
                 }
+                // The processor is for the writer.
+                thread::sleep(Duration::from_micros(50));
             }
             seen
         });

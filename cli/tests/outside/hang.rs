@@ -1,6 +1,6 @@
 //! Silence of the heartbeat file is noticed in time, and never too early.
 
-use crate::support::{Place, Supervised, now, signal, state, wait_for_file, wait_until};
+use crate::support::{NOTE_BEAT, Place, Supervised, now, signal, state, wait_for_file, wait_until, without_silence};
 use std::time::Duration;
 
 /// A file stamp may lie one tick of the file system's clock before the write.
@@ -18,7 +18,7 @@ fn a_command_that_never_beats_hangs_after_one_timeout() {
     end.assert_code(124);
     let asked = place.numbers("asked")[0];
     assert!(asked >= before + 0.7, "asked after {}", asked - before);
-    assert!(asked <= place.numbers("started")[0] + 0.7 + 2.0);
+    assert!(end.time_of("sent SIGTERM") <= place.numbers("started")[0] + 0.7 + 2.0);
 }
 
 #[test]
@@ -32,16 +32,19 @@ fn silence_counts_from_the_last_heartbeat() {
     end.assert_code(124);
     let silence = place.numbers("asked")[0] - place.numbers("last")[0];
     assert!(silence >= 0.7 - TICK, "asked after {silence} s of silence");
+    // A shell on a busy machine notes late what it was asked.
+    let silence = end.time_of("sent SIGTERM") - place.numbers("last")[0];
     assert!(silence <= 0.7 + 2.0, "asked after {silence} s of silence");
     end.assert_tells(&["for the first time", "hung: pid", "silent for "]);
 }
 
 /// Shows that each of these is a heartbeat: made eight times per timeout, they keep a command alive for two and a half.
 fn keeps_alive(prepare: &str, beat: &str) {
-    let place = Place::new();
-    let script =
-        format!("{prepare}; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do {beat}; sleep 0.25; done");
-    let end = place.run(&["--timeout", "2", "--heartbeat-file", "beat", "--max-restarts", "0"], &script);
+    let script = format!(
+        "{prepare}; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do {beat}; {NOTE_BEAT}; sleep 0.25; done"
+    );
+    let options = ["--timeout", "2", "--heartbeat-file", "beat", "--max-restarts", "0"];
+    let (_, end) = without_silence(2.0, |place| place.run(&options, &script));
     assert_eq!((end.code, end.count("hung")), (Some(0), 0), "{beat}: {}", end.log);
 }
 
@@ -95,7 +98,9 @@ fn a_file_left_from_before_is_no_heartbeat() {
     end.assert_code(124);
     assert_eq!(end.count("heartbeat of"), 0, "{}", end.log);
     let waited = place.numbers("asked")[0] - before;
-    assert!((0.5..2.5).contains(&waited), "{waited}");
+    assert!(waited >= 0.5, "{waited}");
+    let waited = end.time_of("sent SIGTERM") - before;
+    assert!(waited < 2.5, "{waited}");
     assert_eq!(place.read("heartbeat.txt"), "old");
 }
 
@@ -115,17 +120,19 @@ fn the_initial_delay_does_not_count_as_silence() {
     let before = now();
     let script = format!("{NOTE_TERM} while :; do sleep 0.01; done");
     let options = ["--timeout", "0.3", "--initial-check-delay", "0.8", "--max-restarts", "0"];
-    place.run(&options, &script).assert_code(124);
+    let end = place.run(&options, &script);
+    end.assert_code(124);
     let waited = place.numbers("asked")[0] - before;
-    assert!((1.1..3.1).contains(&waited), "{waited}");
+    assert!(waited >= 1.1, "{waited}");
+    let waited = end.time_of("sent SIGTERM") - before;
+    assert!(waited < 3.1, "{waited}");
 }
 
 #[test]
 fn each_start_has_its_initial_delay() {
-    let place = Place::new();
     let options = ["--timeout", "0.4", "--initial-check-delay", "2.5", "--max-restarts", "4", "--backoff-factor", "0"];
     // All of them together last longer.
-    let end = place.run(&options, "sleep 0.8; exit 1");
+    let (_, end) = without_silence(2.9, |place| place.run(&options, "sleep 0.8; exit 1"));
     end.assert_code(1);
     assert_eq!(end.count("hung"), 0, "{}", end.log);
 }
@@ -192,35 +199,35 @@ fn a_stopped_command_is_named_so_and_gets_to_see_its_signal() {
 
 #[test]
 fn a_supervisor_that_was_paused_does_not_kill_a_healthy_command() {
-    let place = Place::new();
-    let script = "while :; do echo > heartbeat.txt; echo >> beats; sleep 0.05; done";
-    let mut supervised = place.start(&["--timeout", "0.5", "--max-restarts", "0"], script);
-    let command = supervised.command_pid();
-    wait_for_file(&place.path("beats"));
-    supervised.signal("STOP");
-    let paused = now();
-    wait_until("two timeouts are over", || now() > paused + 1.0);
-    supervised.signal("CONT");
-    supervised.wait_for_line("for the first time");
-    supervised.signal("TERM");
-    let end = supervised.end();
+    let script = format!("while :; do echo > heartbeat.txt; {NOTE_BEAT}; sleep 0.05; done");
+    let (_, end) = without_silence(0.5, |place| {
+        let mut supervised = place.start(&["--timeout", "0.5", "--max-restarts", "0"], &script);
+        wait_for_file(&place.path("beats"));
+        supervised.signal("STOP");
+        let paused = now();
+        wait_until("two timeouts are over", || now() > paused + 1.0);
+        supervised.signal("CONT");
+        supervised.wait_for_line_or_end("for the first time");
+        supervised.signal("TERM");
+        supervised.end()
+    });
     end.assert_code(0);
-    assert_eq!(end.count("hung"), 0, "command {command}: {}", end.log);
+    assert_eq!(end.count("hung"), 0, "{}", end.log);
 }
 
 #[test]
 fn a_frozen_container_wakes_up_unharmed() {
     let place = Place::new();
     let script = "while :; do echo > heartbeat.txt; echo >> beats; sleep 0.05; done";
-    let mut supervised = place.start(&["--timeout", "1", "--max-restarts", "0"], script);
+    let mut supervised = place.start(&["--timeout", "4", "--max-restarts", "0"], script);
     let command = supervised.command_pid();
     wait_for_file(&place.path("beats"));
     supervised.signal("STOP");
     signal(command, "STOP");
     let frozen = now();
-    wait_until("three timeouts are over", || now() > frozen + 3.0);
+    wait_until("three timeouts are over", || now() > frozen + 12.0);
     supervised.signal("CONT");
-    wait_until("the supervisor looks", || supervised_sleeps(supervised.pid()));
+    wait_until("the supervisor looks", || state(supervised.pid()) == Some('S'));
     let beats = place.read("beats").len();
     signal(command, "CONT");
     wait_until("it beats", || place.read("beats").len() > beats + 20);
@@ -228,10 +235,6 @@ fn a_frozen_container_wakes_up_unharmed() {
     let end = supervised.end();
     end.assert_code(0);
     assert_eq!(end.count("hung"), 0, "{}", end.log);
-}
-
-fn supervised_sleeps(pid: i32) -> bool {
-    state(pid) == Some('S')
 }
 
 #[test]

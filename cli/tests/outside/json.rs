@@ -236,7 +236,7 @@ fn a_command_that_repeats_its_status_costs_a_slow_hook_no_milestone() {
                     time.sleep(0.1)\n\
                 sys.exit(3)\n";
     std::fs::write(place.path("chat.py"), chat).unwrap();
-    let options = ["--notify", "--no-heartbeat", "--max-restarts", "0"];
+    let options = ["--notify", "--no-heartbeat", "--max-restarts", "0", "--grace-period", "15"];
     let hook = ["--on-event", hook.to_str().unwrap(), python(), "chat.py"];
     let end = Supervised::start(place.supervisor([&options[..], &hook].concat())).end();
     end.assert_code(3);
@@ -286,6 +286,8 @@ fn a_reader_never_sees_half_a_file() {
                     serde_json::from_str::<Value>(&text).unwrap_or_else(|error| panic!("{error}: {text:?}"));
                     seen += 1;
                 }
+                // The processor is for the writer.
+                std::thread::sleep(Duration::from_micros(50));
             }
             seen
         });

@@ -1,6 +1,6 @@
 //! A probe: a command line that is run again and again beside the command, each success a heartbeat.
 
-use crate::support::{Place, Supervised, is_alive, now, python, wait_for_file, wait_until};
+use crate::support::{NOTE_BEAT, Place, Supervised, is_alive, now, python, wait_for_file, wait_until, without_silence};
 
 /// A web server that stops answering after three requests while its process lives; the second one is well.
 const SERVER: &str = r#"
@@ -105,8 +105,8 @@ fn a_probe_that_never_succeeds_is_silence_from_the_start() {
 #[test]
 fn a_file_counts_where_the_probe_fails_and_the_probe_where_the_file_is_silent() {
     let fails = ["--probe", "false", "--probe-interval", "0.1", "--timeout", "1", "--max-restarts", "0"];
-    let place = Place::new();
-    let end = place.run(&fails, "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo > heartbeat.txt; sleep 0.2; done");
+    let beats = format!("for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo > heartbeat.txt; {NOTE_BEAT}; sleep 0.2; done");
+    let (_, end) = without_silence(1.0, |place| place.run(&fails, &beats));
     end.assert_code(0);
     assert_eq!(end.count("hung"), 0, "{}", end.log);
 

@@ -1,10 +1,10 @@
 //! The user's own Python clients work as they are. They know nothing of `HEARTBEAT_FILE`.
 
-use crate::support::{Place, Supervised, wait_until};
+use crate::support::{Place, Supervised, python, wait_until};
 
 fn client(place: &Place, options: &[&str], script: &str, arguments: &[&str]) -> Supervised {
     let path = format!("{}/../test-clients/python/{script}", env!("CARGO_MANIFEST_DIR"));
-    let command = options.iter().copied().chain(["python3", &path]).chain(arguments.iter().copied());
+    let command = options.iter().copied().chain([python(), &path]).chain(arguments.iter().copied());
     Supervised::start(place.supervisor(command.collect::<Vec<_>>()))
 }
 
