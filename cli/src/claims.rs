@@ -40,7 +40,7 @@ fn holder(files: &[ClaimedFile], identity: &Identity) -> Option<&'static str> {
 fn warn(option: &'static str, path: &Path, troubles: &Troubles) {
     let file = path.display().to_string();
     let risk = match option {
-        "--heartbeat-file" => ": while one command beats, a hang of the other is not noticed",
+        "--heartbeat-file" => ": while one command beats, the supervisor of the other notices no hang",
         _ => "",
     };
     let words =

@@ -187,7 +187,7 @@ mod tests {
                 "0 s  start 1, exited with code 1, next start 1 s later",
                 "1 s  start 2, exited with code 1, next start 2 s later",
                 "3 s  start 3, exited with code 1",
-                "3 s  gives up after 3 starts: 2 of 2 restarts are used up; exit code 1",
+                "3 s  gives up after 3 starts: the supervisor has made the 2 restarts in a row that --max-restarts allows; exit code 1",
             ]
         );
     }
@@ -207,7 +207,7 @@ mod tests {
         let text = played(policy, crash);
         assert!(text.contains("start 10,") && !text.contains("start 11,"), "{text}");
         assert!(text.contains("start 41, exited with code 1\n"), "{text}");
-        assert!(text.contains("gives up after 41 starts: 40 of 40 restarts are used up"), "{text}");
+        assert!(text.contains("gives up after 41 starts: the supervisor has made the 40 restarts"), "{text}");
     }
 
     #[test]

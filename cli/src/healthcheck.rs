@@ -65,28 +65,28 @@ pub fn judge(shown: &Escaped, text: &str, vitality: impl FnOnce(ProcessId) -> Vi
     match (state, pid) {
         // One that was asked to leave may have much to finish, and is well meanwhile.
         (State::Running | State::Restarting | State::Stopping, Some(pid)) => {
-            Ok(format!("healthy: {name}: run {run}, pid {pid}, {} since {since}", words(state)))
+            Ok(format!("healthy: {name}: run {run}, pid {pid}, {} {since}", words(state)))
         }
         (State::Running | State::Restarting | State::Stopping, None)
         | (State::Starting | State::Hung | State::Clearing | State::BackingOff, _)
         | (State::Finished | State::Stopped | State::GaveUp, _) => {
-            Err(format!("unhealthy: {name}: run {run} {} since {since}", words(state)))
+            Err(format!("unhealthy: {name}: run {run} {} {since}", words(state)))
         }
     }
 }
 
 fn words(state: State) -> &'static str {
     match state {
-        State::Starting => "is starting",
-        State::Running => "is running",
-        State::Hung => "is hung",
-        State::Restarting => "is to be started again",
-        State::Stopping => "is stopping",
-        State::Clearing => "is over, and the supervisor ends its leftovers,",
-        State::BackingOff => "is over, and the supervisor waits for the next start",
-        State::Finished => "is finished",
-        State::Stopped => "is stopped",
-        State::GaveUp => "is over, and the supervisor has given up,",
+        State::Starting => "has been starting since",
+        State::Running => "has been running since",
+        State::Hung => "has been hung since",
+        State::Restarting => "has been leaving, to be started again, since",
+        State::Stopping => "has been stopping since",
+        State::Clearing => "is over; the supervisor has been ending its leftovers since",
+        State::BackingOff => "is over; the supervisor has been waiting to start it again since",
+        State::Finished => "finished at",
+        State::Stopped => "was stopped at",
+        State::GaveUp => "is over; the supervisor gave up at",
     }
 }
 
@@ -124,14 +124,14 @@ mod tests {
         assert!(
             checked(&status(State::Running).json())
                 .unwrap()
-                .starts_with("healthy: web: run 1, pid 7, is running since ")
+                .starts_with("healthy: web: run 1, pid 7, has been running since ")
         );
     }
 
     #[test]
     fn all_else_is_not() {
         for state in [State::Starting, State::Hung, State::BackingOff, State::GaveUp, State::Stopped] {
-            assert!(checked(&status(state).json()).unwrap_err().starts_with("unhealthy: web: run 1 is "));
+            assert!(checked(&status(state).json()).unwrap_err().starts_with("unhealthy: web: run 1 "));
         }
         for text in ["", "{}", "null", "[1, 2]", "{\"state\":\"running\"}", "\u{0}"] {
             assert!(checked(text).unwrap_err().contains("is no status file"), "{text}");
@@ -159,20 +159,20 @@ mod tests {
     #[test]
     fn each_state_is_told_in_words_of_its_own() {
         let told = [
-            (State::Starting, "starting"),
-            (State::Running, "running"),
-            (State::Hung, "hung"),
-            (State::Restarting, "to be started again"),
-            (State::Stopping, "stopping"),
-            (State::Clearing, "over, and the supervisor ends its leftovers,"),
-            (State::BackingOff, "over, and the supervisor waits for the next start"),
-            (State::Finished, "finished"),
-            (State::Stopped, "stopped"),
-            (State::GaveUp, "over, and the supervisor has given up,"),
+            (State::Starting, "has been starting since"),
+            (State::Running, "has been running since"),
+            (State::Hung, "has been hung since"),
+            (State::Restarting, "has been leaving, to be started again, since"),
+            (State::Stopping, "has been stopping since"),
+            (State::Clearing, "is over; the supervisor has been ending its leftovers since"),
+            (State::BackingOff, "is over; the supervisor has been waiting to start it again since"),
+            (State::Finished, "finished at"),
+            (State::Stopped, "was stopped at"),
+            (State::GaveUp, "is over; the supervisor gave up at"),
         ];
         for (state, words) in told {
             let line = checked(&status(state).json()).unwrap_or_else(|line| line);
-            assert!(line.contains(&format!("is {words} since ")), "{line}");
+            assert!(line.contains(&format!(" {words} 2")), "{line}");
         }
     }
 
@@ -182,7 +182,7 @@ mod tests {
         let text = status(State::Running).json().replace(&format!("{own}"), &format!("{}", own + 1));
         assert!(checked(&text).unwrap_err().contains("does not run any more"));
         let ended = text.replace("\"running\"", "\"finished\"");
-        assert!(checked(&ended).unwrap_err().contains("run 1 is finished since "));
+        assert!(checked(&ended).unwrap_err().contains("run 1 finished at "));
     }
 
     #[test]

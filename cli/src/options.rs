@@ -97,7 +97,7 @@ struct Options {
     #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(duration::duration))]
     hang_grace_period: Option<Duration>,
 
-    /// A further signal that asks the supervisor to stop, beside TERM and INT; may be given again, or name several with commas
+    /// A further signal that asks the supervisor to stop, beside TERM and INT; repeat it, or separate several signals by commas
     #[arg(long, value_name = "SIGNAL", value_delimiter = ',', help_heading = STOPPING)]
     #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::signal_to_supervisor))]
     stop_on: Vec<Signal>,
@@ -122,7 +122,7 @@ struct Options {
     #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(duration::duration))]
     backoff_factor: Duration,
 
-    /// Ceiling for that delay [default: none]
+    /// The longest delay before a restart [default: none]
     #[arg(long, value_name = "DURATION", help_heading = RESTARTING)]
     #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(duration::duration))]
     max_backoff: Option<Duration>,
@@ -145,7 +145,7 @@ struct Options {
     #[arg(long, value_name = "PATH", help_heading = OUTPUT)]
     status_file: Option<PathBuf>,
 
-    /// The same for the textfile collector of Prometheus
+    /// The current state as metrics, for the textfile collector of Prometheus
     #[arg(long, value_name = "PATH", help_heading = OUTPUT)]
     metrics_file: Option<PathBuf>,
 

@@ -16,28 +16,31 @@ const UNITS: [(&str, u128); 6] = [
     ("us", 1_000),
 ];
 
-const EXPECTED: &str =
-    "give a number of seconds, 0 or more, such as 30 or 0.5, or one with units, such as 500ms, 5m or 1h30m";
-
 /// A decimal number of seconds, or numbers with units, the longest first; 0 or more. What is shorter than a nanosecond
 /// is cut off.
 pub fn duration(value: OsString) -> Parsed<Duration> {
+    read(value, "0 or more")
+}
+
+/// A duration above 0.
+pub fn duration_above_zero(value: OsString) -> Parsed<Duration> {
+    let duration = read(value, "above 0")?;
+    if duration.is_zero() { Err("give a duration above 0, such as 30 or 500ms".to_owned()) } else { Ok(duration) }
+}
+
+fn read(value: OsString, range: &str) -> Parsed<Duration> {
     let text = text(value)?;
     let nanos = match decimal(&text) {
         Some(number) => Some(number.times(SECOND)),
         None => with_units(&text),
     };
-    let nanos = nanos.ok_or(EXPECTED)?;
+    let nanos = nanos.ok_or_else(|| {
+        format!("give a number of seconds, {range}, such as 30 or 0.5, or one with units, such as 500ms, 5m or 1h30m")
+    })?;
     let too_large = || format!("too large; give at most {} seconds", u64::MAX);
     let nanos = nanos.ok_or_else(too_large)?;
     let seconds = u64::try_from(nanos / SECOND).map_err(|_| too_large())?;
     Ok(Duration::new(seconds, (nanos % SECOND) as u32))
-}
-
-/// A duration above 0.
-pub fn duration_above_zero(value: OsString) -> Parsed<Duration> {
-    let duration = duration(value)?;
-    if duration.is_zero() { Err("give a duration above 0, such as 30 or 500ms".to_owned()) } else { Ok(duration) }
 }
 
 /// Nothing if it is no such text; no number if that is too large.
@@ -103,7 +106,9 @@ mod tests {
         let plain = ["", ".", "1.", "-1", "+1", "1e3", "nan", "inf", "infinity", " 5", "5 ", "0x10", "1,5", "٣"];
         let with_units = ["s", "5x", "5S", "1h30", "30m1h", "1m1m", "5 s", "-5s", "1..5s", "5s.", "1h-5m", "5sec"];
         for text in plain.into_iter().chain(with_units) {
-            assert!(duration(text.into()).unwrap_err().contains("1h30m"), "{text:?}");
+            assert!(duration(text.into()).unwrap_err().contains("0 or more, such as 30 or 0.5"), "{text:?}");
+            let above_zero = duration_above_zero(text.into()).unwrap_err();
+            assert!(above_zero.contains("above 0") && above_zero.contains("1h30m"), "{text:?}");
         }
         for text in ["18446744073709551616", "300000000000000000000d", "99999999999999999999999999999999999999999s"] {
             assert!(duration(text.into()).unwrap_err().contains("too large"), "{text}");

@@ -3,12 +3,12 @@
 /// Each exit code, and when the supervisor ends with it.
 pub const EXIT_CODES: [(&str, &str); 9] = [
     ("0", "the command finished with 0; or the supervisor was asked to stop, and the command left in time"),
-    ("the command's, or 128 + signal", "restarts are used up, or never made; the last run ended so"),
+    ("the command's, or 128 + signal", "the supervisor makes no further restart, and the last run ended so"),
     ("124", "the same, and the last run hung"),
     ("125", "the supervisor itself cannot work"),
     ("126", "the command cannot be started: it is not executable, or the system has no process or memory left for it"),
     ("127", "the command is not there"),
-    ("137", "asked to stop, and the command had to be killed"),
+    ("137", "the supervisor was asked to stop, and had to kill the command"),
     ("2", "wrong usage"),
     ("0, 1", "with --healthcheck: the command is well, or is not"),
 ];
@@ -46,7 +46,7 @@ pub const ENVIRONMENT: [(&str, &str); 5] = [
 ];
 
 /// Signals to the supervisor, and what it does.
-pub const SIGNALS: [(&str, &str); 6] = [
+pub const SIGNALS: [(&str, &str); 7] = [
     ("TERM, INT", "asks the command to leave, kills it after the grace period, and exits"),
     ("INT, again a second later or more", "kills the command at once"),
     ("--stop-on <SIGNAL>", "the same as TERM"),
@@ -57,6 +57,7 @@ pub const SIGNALS: [(&str, &str); 6] = [
       meaning; HUP means stop where the supervisor was started from a terminal",
     ),
     ("ALRM, VTALRM, PROF, IO, PWR, STKFLT, XCPU", "the same as TERM"),
+    ("KILL", "ends the supervisor, and everything that the command started with it"),
 ];
 
 /// Files, and who writes them.
@@ -67,7 +68,7 @@ pub const FILES: [(&str, &str); 5] = [
       writes or touches it, and the supervisor only looks at it",
     ),
     ("--status-file <PATH>", "the current state as JSON"),
-    ("--metrics-file <PATH>", "the same as metrics of Prometheus, such as /var/lib/node_exporter/web.prom"),
+    ("--metrics-file <PATH>", "the current state as metrics of Prometheus, such as /var/lib/node_exporter/web.prom"),
     ("--pid-file <PATH>", "the pid of the command's main process, while it lives"),
     ("/proc", "shows what a hung command is doing; without it, processes are ended all the same"),
 ];
@@ -108,9 +109,9 @@ pub(crate) fn after_options() -> String {
     };
     let durations = "A DURATION is a number of seconds, such as 30 or 0.5, or numbers with units (d, h, m, s, ms, us), such as\n\
                      500ms, 5m or 1h30m. A SIGNAL is a name or a number, such as TERM, SIGTERM, 15 or RTMIN+3.\n\n";
-    let variables = "Every option can also be set by an environment variable, such as SUPERVISOR_TIMEOUT=30 for --timeout\n\
-                     30; the command line wins. RUST_LOG, where it speaks of supervisor, decides what is logged, as in\n\
-                     RUST_LOG=debug.\n\n";
+    let variables = "Every option but --healthcheck can also be set by an environment variable, such as SUPERVISOR_TIMEOUT=30\n\
+                     for --timeout 30; the command line wins. RUST_LOG=debug sets how much is logged, and wins over -q and\n\
+                     -v; one that names only other programs changes nothing.\n\n";
     let command = list("The command gets the environment without those variables, and", &VARIABLES);
     let (codes, examples) = (list("Exit codes:", &EXIT_CODES), list("Examples:", &EXAMPLES));
     durations.to_owned() + variables + &command + &codes + examples.trim_end()

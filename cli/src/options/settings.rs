@@ -195,7 +195,10 @@ fn refuse_double_meaning(options: &Options) -> Result<(), Refusal> {
     } else {
         return Ok(());
     };
-    Err(usage(format!("--restart-signal {signal}: {other}; give another signal, such as USR1")))
+    let is_free = |other: &Signal| !options.stop_on.contains(other);
+    let free = [Signal::HUP, Signal::USR1, Signal::USR2].into_iter().find(is_free);
+    let such_as = free.map(|free| format!(", such as {free}")).unwrap_or_default();
+    Err(usage(format!("--restart-signal {signal}: {other}; give another signal{such_as}")))
 }
 
 fn is_given(matches: &ArgMatches, id: &str) -> bool {

@@ -140,8 +140,14 @@ pub fn words(log: &Log, at: Option<Moment>) -> String {
             None => &life.decisions[..],
         };
         let _ = writeln!(words, "{}", title(life));
-        if told.is_empty() {
-            words.push_str("By then the supervisor had decided nothing.\n");
+        if let Some(end) = at.map(|moment| moment.end(life.from, life.to)) {
+            let moment = format!("{} {} UTC", day(end), clock(end));
+            let heading = match (told.is_empty(), end < life.from) {
+                (false, _) => format!("What led to {moment}:"),
+                (true, true) => format!("{moment} is before this log begins."),
+                (true, false) => format!("By {moment} the supervisor had decided nothing."),
+            };
+            let _ = writeln!(words, "{heading}");
         }
         told.iter().for_each(|decision| {
             let _ = writeln!(words, "{} {}  {}", day(decision.time), clock(decision.time), decision.words);

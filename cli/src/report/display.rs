@@ -79,8 +79,13 @@ impl fmt::Display for Reason {
             (GiveUp::NeverRestarts, _) => f.write_str("--restart never allows no restart"),
             (GiveUp::CannotStart, _) => f.write_str("trying again would not help"),
             (GiveUp::RestartsUsedUp, Limit::Times(0)) => f.write_str("--max-restarts 0 allows no restart"),
-            (GiveUp::RestartsUsedUp, Limit::Times(limit)) => write!(f, "{limit} of {limit} restarts are used up"),
-            (GiveUp::RestartsUsedUp, Limit::Unlimited) => f.write_str("restarts are used up"),
+            (GiveUp::RestartsUsedUp, Limit::Times(1)) => {
+                f.write_str("the supervisor has made the one restart that --max-restarts allows")
+            }
+            (GiveUp::RestartsUsedUp, Limit::Times(limit)) => {
+                write!(f, "the supervisor has made the {limit} restarts in a row that --max-restarts allows")
+            }
+            (GiveUp::RestartsUsedUp, Limit::Unlimited) => f.write_str("the supervisor has made all restarts"),
         }
     }
 }
@@ -94,7 +99,7 @@ impl fmt::Display for Recipient<'_> {
             Target::Group { group } => write!(f, "process group {group}"),
             Target::Processes { processes } => Names(processes).fmt(f),
             Target::Leftovers { processes } => write!(f, "leftovers: {}", Names(processes)),
-            Target::Unseen {} => f.write_str("leftovers that cannot be seen"),
+            Target::Unseen {} => f.write_str("leftovers that it cannot see, if there are any"),
         }
     }
 }
@@ -255,8 +260,15 @@ mod tests {
             (Reason(GiveUp::NeverRestarts, Limit::Unlimited).to_string(), "--restart never allows no restart"),
             (Reason(GiveUp::CannotStart, Limit::Unlimited).to_string(), "trying again would not help"),
             (Reason(GiveUp::RestartsUsedUp, Limit::Times(0)).to_string(), "--max-restarts 0 allows no restart"),
-            (Reason(GiveUp::RestartsUsedUp, Limit::Times(5)).to_string(), "5 of 5 restarts are used up"),
-            (Reason(GiveUp::RestartsUsedUp, Limit::Unlimited).to_string(), "restarts are used up"),
+            (
+                Reason(GiveUp::RestartsUsedUp, Limit::Times(1)).to_string(),
+                "the supervisor has made the one restart that --max-restarts allows",
+            ),
+            (
+                Reason(GiveUp::RestartsUsedUp, Limit::Times(5)).to_string(),
+                "the supervisor has made the 5 restarts in a row that --max-restarts allows",
+            ),
+            (Reason(GiveUp::RestartsUsedUp, Limit::Unlimited).to_string(), "the supervisor has made all restarts"),
             (Counted(1, "thread", "threads").to_string(), "1 thread"),
             (Counted(0, "thread", "threads").to_string(), "0 threads"),
         ];
@@ -272,7 +284,7 @@ mod tests {
             (Target::Group { group: 2 }, "process group 2"),
             (Target::Processes { processes: processes() }, "pid 2 (sh), pid 3 (a\\nb), pid 4"),
             (Target::Leftovers { processes: processes() }, "leftovers: pid 2 (sh), pid 3 (a\\nb), pid 4"),
-            (Target::Unseen {}, "leftovers that cannot be seen"),
+            (Target::Unseen {}, "leftovers that it cannot see, if there are any"),
         ];
         for (target, words) in table {
             assert_eq!(Recipient(&target).to_string(), words);

@@ -157,6 +157,7 @@ fn create(file: &OwnFile, first: &Version) -> io::Result<()> {
 
 fn refuse_what_is_no_file(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
         Ok(found) if !found.is_file() && !found.is_symlink() => {
             Err(io::Error::other("it is there, and not a regular file"))
         }
@@ -183,9 +184,11 @@ fn writer(file: OwnFile, on_error: impl Fn(&io::Error) + Send + 'static) -> Work
 }
 
 fn remedy(error: &io::Error) -> &'static str {
-    match error.raw_os_error().map(Errno::from_raw_os_error) {
-        Some(Errno::MFILE | Errno::NFILE) => "allow more open files, as by ulimit -n",
-        _ => "give a path in a folder that can be written to",
+    match (error.raw_os_error().map(Errno::from_raw_os_error), error.kind()) {
+        (Some(Errno::MFILE | Errno::NFILE), _) => "allow more open files, as by ulimit -n",
+        (_, io::ErrorKind::IsADirectory) => "give the path of a file in it",
+        (_, io::ErrorKind::Other) => "give the path of a regular file, or one where nothing is yet",
+        (_, _) => "give a path in a folder that can be written to",
     }
 }
 
@@ -197,6 +200,7 @@ fn reason(error: &io::Error) -> String {
             format!("user {} may not write to its folder", rustix::process::geteuid().as_raw())
         }
         io::ErrorKind::TimedOut => "its file system does not answer".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
         io::ErrorKind::Other => error.to_string(),
         // Those without a kind of their own, such as too many open files.
         _ if error.raw_os_error().is_some() => error.to_string(),
@@ -295,10 +299,15 @@ mod tests {
         for path in [&plain, &link, &folder.path().join("nothing")] {
             assert!(refuse_what_is_no_file(path).is_ok(), "{}", path.display());
         }
-        for path in [folder.path(), Path::new("/dev/null")] {
+        let refused = |path: &Path| {
             let error = refuse_what_is_no_file(path).unwrap_err();
-            assert_eq!(reason(&error), "it is there, and not a regular file");
-        }
+            (reason(&error), remedy(&error))
+        };
+        let of_folder = ("it is a folder".to_owned(), "give the path of a file in it");
+        assert_eq!(refused(folder.path()), of_folder);
+        let (reason, remedy) = refused(Path::new("/dev/null"));
+        assert_eq!(reason, "it is there, and not a regular file");
+        assert_eq!(remedy, "give the path of a regular file, or one where nothing is yet");
     }
 
     #[test]

@@ -68,7 +68,7 @@ fn a_hung_command_is_not() {
     let options = ["--timeout", "0.3", "--grace-period", "1000"];
     let supervised = start(&place, &options, &format!("trap '' TERM; {LINGER}"));
     wait_for_state(&place, "hung");
-    assert_unhealthy(&place, &["unhealthy", "web", "run 1 is hung"]);
+    assert_unhealthy(&place, &["unhealthy", "web", "run 1 has been hung since"]);
     drop(supervised);
 }
 

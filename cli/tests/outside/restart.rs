@@ -30,7 +30,7 @@ fn delays_double() {
         "restart 1 of 3 in 0.2 s",
         "restart 2 of 3 in 0.4 s",
         "restart 3 of 3 in 0.8 s",
-        "3 of 3 restarts are used up",
+        "the supervisor has made the 3 restarts in a row that --max-restarts allows",
     ]);
 }
 

@@ -123,13 +123,14 @@ fn a_probe_comes_three_times_in_a_timeout_unless_it_is_told_otherwise() {
 
 #[test]
 fn what_contradicts_itself_is_refused() {
-    let table: [(&[&str], &str); 12] = [
+    let table: [(&[&str], &str); 13] = [
         (&["--no-heartbeat", "--timeout", "5"], "--timeout is about it"),
         (&["--no-heartbeat", "--initial-check-delay", "5"], "--initial-check-delay is about it"),
         (&["--no-heartbeat", "--probe", "true"], "--probe is about it"),
         (&["--hang-grace-period", "5"], "--hang-grace-period means nothing without --hang-signal"),
         (&["--probe-interval", "5"], "--probe-interval means nothing without --probe"),
-        (&["--restart-signal", "USR1", "--stop-on", "USR1"], "--stop-on gives it another meaning"),
+        (&["--restart-signal", "USR1", "--stop-on", "USR1"], "another meaning; give another signal, such as SIGHUP"),
+        (&["--restart-signal", "HUP", "--stop-on", "HUP"], "give another signal, such as SIGUSR1"),
         (&["--restart-signal", "TERM"], "it asks the supervisor to stop"),
         (&["--name", ""], "give a name"),
         (&["--heartbeat-file", ""], "a value is missing for '--heartbeat-file <PATH>'"),

@@ -289,7 +289,7 @@ fn a_moment_shows_what_led_to_it() {
     assert_eq!(told("10:00:00"), ["10:00:00"]);
     assert!(
         program::words(&log, Some(Moment::parse("09:59").unwrap()))
-            .contains("By then the supervisor had decided nothing.\n")
+            .contains("2026-11-25 09:59:59.999 UTC is before this log begins.\n")
     );
     let whole = program::words(&log, None);
     let first = "a command that the log does not name (supervisor 5), 2026-11-25 10:00:00 to 2026-11-25 10:00:03 UTC\n";

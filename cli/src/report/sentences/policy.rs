@@ -39,14 +39,17 @@ impl Sentences {
 
     fn restarts(&self) -> String {
         let when = match self.policy.restart {
-            Restart::Never => return "never restarts it".to_owned(),
+            Restart::Never => return "the supervisor never restarts it".to_owned(),
             Restart::OnFailure => "when it fails",
             Restart::Always => "whenever it ends",
         };
         match self.policy.max_restarts {
-            Limit::Unlimited => format!("restarts it {when}, without limit"),
+            Limit::Unlimited => format!("the supervisor restarts it {when}, without limit"),
             Limit::Times(most) => {
-                format!("restarts it {when}, {} in a row at most", Counted(most as usize, "time", "times"))
+                format!(
+                    "the supervisor restarts it {when}, {} in a row at most",
+                    Counted(most as usize, "time", "times")
+                )
             }
         }
     }

@@ -56,7 +56,10 @@ pub fn remedy(program: &str, arguments: &[String]) -> String {
     } else if program.contains('/') {
         "there is no such file, or the interpreter of that script is not there".to_owned()
     } else {
-        "it is in none of the folders of PATH, or its interpreter is not there; give its path".to_owned()
+        format!(
+            "it is in none of the folders of PATH, or its interpreter is not there; give its path, such as ./{program} where \
+             it is in the working directory"
+        )
     }
 }
 

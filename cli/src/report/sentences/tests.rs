@@ -87,7 +87,7 @@ fn the_policy_is_told_in_plain_words() {
     assert_eq!(
         plain,
         "policy: the command counts as hung after 20 s of silence of /x; the supervisor asks the command to leave by \
-         SIGTERM, and kills it 5 s later; restarts it when it fails, without limit; the first delay is 1 s, and \
+         SIGTERM, and kills it 5 s later; the supervisor restarts it when it fails, without limit; the first delay is 1 s, and \
          doubles each time; a healthy run of 60 s starts the count anew"
     );
     let options = ["--no-heartbeat", "--restart", "never", "--max-backoff", "30", "--backoff-jitter", "0.25"];

@@ -80,7 +80,7 @@ fn signals() {
         (
             UnixNotice::SignalSent { signal: kill, target: Target::Unseen {} },
             Level::Warn,
-            "the supervisor sent SIGKILL to leftovers that cannot be seen",
+            "the supervisor sent SIGKILL to leftovers that it cannot see, if there are any",
         ),
         (
             UnixNotice::SignalFailed { signal, target: Target::Group { group: 7 }, error: denied() },
@@ -462,9 +462,12 @@ fn policies() {
     let delayed = words(&["--initial-check-delay", "4", "--heartbeat-file", "/x"]);
     assert!(delayed.contains("silence of /x, not counted in the first 4 s of a run; "), "{delayed}");
     for (options, part) in [
-        (&["--restart", "never"][..], "; never restarts it; "),
-        (&["--restart", "always", "--max-restarts", "1"], "; restarts it whenever it ends, 1 time in a row at most; "),
-        (&["--max-restarts", "3"], "; restarts it when it fails, 3 times in a row at most; "),
+        (&["--restart", "never"][..], "; the supervisor never restarts it; "),
+        (
+            &["--restart", "always", "--max-restarts", "1"],
+            "; the supervisor restarts it whenever it ends, 1 time in a row at most; ",
+        ),
+        (&["--max-restarts", "3"], "; the supervisor restarts it when it fails, 3 times in a row at most; "),
         (&["--backoff-jitter", "0.125"], "doubles each time, stretched by up to 12.5 %; "),
     ] {
         let words = words(options);
