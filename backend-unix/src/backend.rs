@@ -198,14 +198,15 @@ impl UnixBackend {
     fn sleep(&self, mut until: Option<Instant>) {
         /// About 30 years: more seconds than that are not understood everywhere.
         const LONGEST: Duration = Duration::from_secs(1_000_000_000);
+        let now = self.now();
         let mut descriptors = Vec::new();
+        // What is due beside the command may come a little late.
+        let timer = until.and_then(|until| self.timer.at(until, now));
+        descriptors.extend(timer.map(|timer| PollFd::from_borrowed_fd(timer, PollFlags::IN)));
         for Source { due, descriptor } in self.sources() {
             until = due.into_iter().chain(until).min();
             descriptors.extend(descriptor.map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN)));
         }
-        let now = self.now();
-        let timer = until.and_then(|until| self.timer.at(until, now));
-        descriptors.extend(timer.map(|timer| PollFd::from_borrowed_fd(timer, PollFlags::IN)));
         let timeout = until.map(|until| (until - now).min(LONGEST));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         // After it everything is looked at anyway. Memory may be wanting for a moment, and the limit of descriptors may have

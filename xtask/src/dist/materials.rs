@@ -28,7 +28,8 @@ pub fn write(dist: &Dist) -> io::Result<()> {
         }
     }
     // Its paths are those of the machine that builds.
-    let text = text.replace(&format!("file://{}/", workspace::root().display()), "file:///");
+    let root = fs::canonicalize(workspace::root())?;
+    let text = text.replace(&format!("file://{}/", root.display()), "file:///");
     let mut bill: Value = serde_json::from_str(&text)?;
     keep(&mut bill, &crates(dist)?);
     fs::write(dist.folder.join(dist.name(".cdx.json")), format!("{bill:#}\n"))
