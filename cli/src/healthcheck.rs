@@ -136,7 +136,9 @@ mod tests {
         for text in ["", "{}", "null", "[1, 2]", "{\"state\":\"running\"}", "\u{0}"] {
             assert!(checked(text).unwrap_err().contains("is no status file"), "{text}");
         }
-        assert!(check(Path::new("/no/such/file")).unwrap_err().contains("cannot read /no/such/file"));
+        let missing = check(Path::new("/no/such/file")).unwrap_err();
+        assert!(missing.contains("cannot read /no/such/file") && missing.contains("no supervisor has written it"));
+        assert!(!check(Path::new("/")).unwrap_err().contains("no supervisor has written it"));
     }
 
     #[test]

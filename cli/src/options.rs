@@ -348,5 +348,16 @@ fn usage(message: String) -> Refusal {
     Refusal { exit_code: exit_code::USAGE, message: format!("{message} (see supervisor --help)") }
 }
 
+/// What `supervisor` with these options and some command asks for.
+#[cfg(test)]
+pub fn settings_of(options: &[&str]) -> Settings {
+    let line = [&["supervisor"], options, &["sleep", "10"]].concat();
+    match read(line.into_iter().map(OsString::from), std::env::vars_os()) {
+        Ok(Request::Supervise(settings)) => *settings,
+        Ok(_) => panic!("{options:?} supervises nothing"),
+        Err(refusal) => panic!("{}", refusal.message),
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -122,6 +122,23 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_that_is_not_found_has_a_remedy_of_its_kind() {
+        let table = [
+            ("FOO=1 check 'a b'", "put env before it: env FOO=1 check 'a b'"),
+            ("_x9=1 check", "env _x9=1 check"),
+            ("9x=1 check", "there is no such program; give the path"),
+            ("F-O=1 check", "there is no such program; give the path"),
+            ("FOO=1", "there is no such program; give the path"),
+            ("'no such check'", "if it is a whole command line in one word"),
+            ("no-such-check now", "there is no such program; give the path"),
+        ];
+        for (line, words) in table {
+            let refusal = probe(line.into(), &environment()).unwrap_err();
+            assert!(refusal.message.contains(words), "{line}: {}", refusal.message);
+        }
+    }
+
+    #[test]
     fn a_hook_gets_no_sockets_and_a_probe_gets_all_that_the_command_gets() {
         let names = |command: Command| -> Vec<_> {
             command.environment.into_iter().map(|(name, _)| name.into_string().unwrap()).collect()

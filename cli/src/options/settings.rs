@@ -62,7 +62,7 @@ pub(super) fn settings(
             restart_signal: options.restart_signal,
             notifications,
             hook,
-            tick: feeding_interval(),
+            tick: feeding_interval(|name| std::env::var(name).ok()),
             own_files: files.iter().map(|file| file.file.clone()).collect(),
         },
         format: options.log_format,
@@ -221,8 +221,7 @@ fn seed() -> u64 {
 }
 
 /// How often the watchdog of a service manager wants to be fed: half the time that it allows, as sd_watchdog_enabled(3) advises.
-fn feeding_interval() -> Option<Duration> {
-    let variable = |name| std::env::var(name).ok();
+fn feeding_interval(variable: impl Fn(&str) -> Option<String>) -> Option<Duration> {
     let for_another = variable("WATCHDOG_PID").is_some_and(|pid| pid != std::process::id().to_string());
     let micros: u64 = variable("WATCHDOG_USEC")?.parse().ok()?;
     (micros > 0 && !for_another).then(|| Duration::from_micros(micros) / 2)

@@ -69,6 +69,14 @@ fn a_health_check_is_asked_for_alone() {
 }
 
 #[test]
+fn an_option_with_one_dash_is_known_and_a_row_of_flags_is_none() {
+    let missed = |words: &[&str]| wrong::one_dash_too_few(&line(words), &Options::command());
+    let words = "there is no option -heartbeat-file; did you mean --heartbeat-file?";
+    assert_eq!(missed(&["-heartbeat-file=x"]).as_deref(), Some(words));
+    assert_eq!(missed(&["-vvv", "--timeout", "-h", "x"]), None);
+}
+
+#[test]
 fn help_and_version_are_shown() {
     let shown = |word: &str| match read(line(&[word]), []) {
         Ok(Request::Show(text)) => text,

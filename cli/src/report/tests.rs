@@ -1,9 +1,8 @@
 //! Every sink gets every record, in order, and what sinks cannot do is told with the next one.
 
 use super::*;
-use crate::options::{Request, read};
+use crate::options::settings_of;
 use std::cell::RefCell;
-use std::ffi::OsString;
 use std::rc::Rc;
 use supervisor_core::{Limit, Policy};
 
@@ -36,20 +35,12 @@ impl Sink for Witness {
     }
 }
 
-fn settings(options: &[&str]) -> Settings {
-    let line = [&["supervisor"], options, &["sleep", "10"]].concat();
-    match read(line.into_iter().map(OsString::from), []) {
-        Ok(Request::Supervise(settings)) => *settings,
-        Ok(_) | Err(_) => panic!("{options:?} supervises nothing"),
-    }
-}
-
 /// A reporter with one sink, and what that sink gets.
 fn scene(options: &[&str], fails_to: Option<&'static str>) -> (Reporter, Story, Troubles) {
     let (troubles, received) = Troubles::channel();
     let story = Story::default();
     let witness = Witness { story: Rc::clone(&story), troubles: troubles.clone(), fails_to };
-    (Reporter::new(&settings(options), vec![Box::new(witness)], received), story, troubles)
+    (Reporter::new(&settings_of(options), vec![Box::new(witness)], received), story, troubles)
 }
 
 fn told(story: &Story) -> Vec<String> {
@@ -64,13 +55,13 @@ fn at(millis: u64) -> Instant {
 fn what_sinks_cannot_do_is_told_with_the_next_record() {
     let (mut reporter, story, troubles) = scene(&[], None);
     troubles.tell("first", String::new(), String::new());
-    reporter.begin(&settings(&[]));
+    reporter.begin(&settings_of(&[]));
     assert_eq!(told(&story), ["trouble", "supervising", "settings"]);
     troubles.tell("second", String::new(), String::new());
     reporter.late(UnixNotice::Tick {});
     assert_eq!(told(&story), ["trouble", "tick"]);
     let (mut reporter, story, _) = scene(&[], Some("settings"));
-    reporter.begin(&settings(&[]));
+    reporter.begin(&settings_of(&[]));
     assert_eq!(told(&story), ["supervising", "settings", "trouble"]);
 }
 

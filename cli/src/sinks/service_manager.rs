@@ -308,6 +308,22 @@ mod tests {
     }
 
     #[test]
+    fn a_watchdog_that_would_end_the_supervisor_in_a_hang_is_told_of() {
+        let words = |tick: Option<u64>, options: &[&str]| {
+            let mut settings = crate::options::settings_of(options);
+            settings.backend.tick = tick.map(Duration::from_secs);
+            let (troubles, told) = Troubles::channel();
+            warn_of_short_watchdog(&settings, &troubles);
+            told.try_iter().map(|record| record.words).collect::<String>()
+        };
+        let short = "its watchdog of 10 s is not longer than the 10 s that a hung command may take to leave";
+        assert!(words(Some(5), &["--grace-period", "10"]).contains(short));
+        let signal = ["--grace-period", "6", "--hang-signal", "QUIT", "--hang-grace-period", "4"];
+        assert!(words(Some(5), &signal).contains(short));
+        assert!(words(Some(5), &["--grace-period", "9"]).is_empty() && words(None, &signal).is_empty());
+    }
+
+    #[test]
     fn one_that_cannot_be_told_anything_is_told_of_once() {
         let (troubles, told) = Troubles::channel();
         let worker = begin(parse(OsStr::new("/no/such/socket")).unwrap(), troubles).unwrap();

@@ -311,6 +311,13 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_kind_of_its_own_is_told_as_the_system_tells_it() {
+        let error = io::Error::from_raw_os_error(Errno::MFILE.raw_os_error());
+        assert_eq!(reason(&error), "Too many open files (os error 24)");
+        assert_eq!(reason(&io::ErrorKind::InvalidData.into()), "invalid data");
+    }
+
+    #[test]
     fn a_reason_names_no_temporary_file() {
         let denied = format!("user {} may not write to its folder", rustix::process::geteuid().as_raw());
         let table = [

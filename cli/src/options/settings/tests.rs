@@ -146,6 +146,22 @@ fn what_contradicts_itself_is_refused() {
 }
 
 #[test]
+fn the_watchdog_of_a_manager_is_fed_twice_in_its_time_if_it_watches_this_process() {
+    let own = std::process::id().to_string();
+    let interval = |usec: Option<&str>, pid: Option<&str>| {
+        feeding_interval(|name| {
+            let value = if name == "WATCHDOG_USEC" { usec } else { pid };
+            value.map(str::to_owned)
+        })
+    };
+    let half = Some(Duration::from_millis(250));
+    assert_eq!((interval(Some("500000"), None), interval(Some("500000"), Some(&own))), (half, half));
+    for (usec, pid) in [(Some("500000"), Some("1")), (Some("0"), None), (Some("soon"), None), (None, Some(&own[..]))] {
+        assert_eq!(interval(usec, pid), None, "{usec:?}, {pid:?}");
+    }
+}
+
+#[test]
 fn supervisors_are_not_stretched_alike() {
     assert_ne!(seed(), seed());
 }

@@ -1,26 +1,16 @@
 mod words;
 
 use super::*;
-use crate::options::{Request, read};
+use crate::options::settings_of;
 use crate::report::samples;
-use std::ffi::OsString;
-
-fn settings(options: &[&str]) -> Settings {
-    let line = [&["supervisor"], options, &["sleep", "10"]].concat();
-    match read(line.into_iter().map(OsString::from), std::env::vars_os()) {
-        Ok(Request::Supervise(settings)) => *settings,
-        Ok(_) => panic!("{options:?} supervises nothing"),
-        Err(refusal) => panic!("{}", refusal.message),
-    }
-}
 
 fn of_notice(options: &[&str], notice: Notice, run: &KnownRun) -> String {
-    Sentences::new(&settings(options)).machine(notice, run).1
+    Sentences::new(&settings_of(options)).machine(notice, run).1
 }
 
 #[test]
 fn every_event_has_one_sentence_that_shows_no_debug_text() {
-    let sentences = Sentences::new(&settings(&["--heartbeat-file", "/tmp/no-such-heartbeat"]));
+    let sentences = Sentences::new(&settings_of(&["--heartbeat-file", "/tmp/no-such-heartbeat"]));
     for content in samples() {
         let (_, words) = sentences.of(&content, &KnownRun::default(), &Standing::FIRST);
         let is_silent = ["supervising", "input", "tick"].contains(&content.name());
@@ -83,7 +73,7 @@ fn a_code_is_told_once() {
 
 #[test]
 fn the_policy_is_told_in_plain_words() {
-    let plain = Sentences::new(&settings(&["--heartbeat-file", "/x"])).settings();
+    let plain = Sentences::new(&settings_of(&["--heartbeat-file", "/x"])).settings();
     assert_eq!(
         plain,
         "policy: the command counts as hung after 20 s of silence of /x; the supervisor asks the command to leave by \
@@ -91,7 +81,7 @@ fn the_policy_is_told_in_plain_words() {
          doubles each time; a healthy run of 60 s starts the count anew"
     );
     let options = ["--no-heartbeat", "--restart", "never", "--max-backoff", "30", "--backoff-jitter", "0.25"];
-    let words = Sentences::new(&settings(&options)).settings();
+    let words = Sentences::new(&settings_of(&options)).settings();
     assert!(
         words.contains("the supervisor detects no hang; ") && words.contains("at most 30 s, stretched by up to 25 %"),
         "{words}"
@@ -103,7 +93,7 @@ fn a_missing_heartbeat_has_a_remedy_and_with_a_probe_another() {
     let found = supervisor_backend_unix::HeartbeatFound::NoFile;
     let notice = supervisor_backend_unix::UnixNotice::HeartbeatMissing { file: "/x".into(), found, hindrance: None };
     let words = |options: &[&str]| {
-        Sentences::new(&settings(options)).backend(&notice, &KnownRun::default(), &Standing::FIRST).1
+        Sentences::new(&settings_of(options)).backend(&notice, &KnownRun::default(), &Standing::FIRST).1
     };
     let plain = words(&[]);
     for remedy in ["no heartbeat file /x", "HEARTBEAT_FILE", "--heartbeat-file", "--no-heartbeat"] {

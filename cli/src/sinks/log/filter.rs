@@ -89,6 +89,9 @@ mod tests {
         for filter in ["what==", "no=such=filter", "supervisor=loud"] {
             let refusal = choose(Some(filter.to_owned()), Verbosity::Verbose).unwrap_err();
             assert!(refusal.instead == "debug" && !refusal.error.is_empty(), "{filter}: {refusal:?}");
+            let (troubles, told) = Troubles::channel();
+            assert_eq!(refusal.tell(&troubles), "debug");
+            assert!(told.recv().unwrap().words.contains("the supervisor ignores RUST_LOG"));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Each event in its very words.
 
-use super::{of_notice, settings};
+use super::of_notice;
+use crate::options::settings_of;
 use crate::report::Standing;
 use crate::report::run::{Condition, KnownRun};
 use crate::report::sentences::Sentences;
@@ -8,7 +9,8 @@ use log::Level;
 use std::io;
 use std::time::Duration;
 use supervisor_backend_unix::{
-    Disregard, HeartbeatFound, Named, ProbeOutcome, ProcessSnapshot, Rest, Signal, Target, Trouble, UnixNotice,
+    Disregard, HeartbeatFound, Hindrance, Named, ProbeOutcome, ProcessSnapshot, Rest, Signal, Target, Trouble,
+    UnixNotice,
 };
 use supervisor_core::{
     DelayCause, End, Ending, Evidence, ExitStatus, GiveUp, KillCause, Limit, Notice, OnHang, Outcome, RunId,
@@ -26,7 +28,7 @@ fn known() -> KnownRun {
 
 /// What a notice of the backend is in words.
 fn backend(options: &[&str], notice: &UnixNotice) -> (Level, String) {
-    Sentences::new(&settings(options)).backend(notice, &known(), &Standing::FIRST)
+    Sentences::new(&settings_of(options)).backend(notice, &known(), &Standing::FIRST)
 }
 
 fn process() -> Named {
@@ -207,6 +209,24 @@ fn hangs_and_probes() {
         let (level, told) = backend(&[], &UnixNotice::HeartbeatMissing { file: "/x".into(), found, hindrance: None });
         assert!(level == Level::Warn && told.starts_with(&format!("run 1: no heartbeat came: {words}; ")), "{told}");
     }
+    let denied_to = Hindrance::Denied { user: 7 };
+    let hindered = [
+        (HeartbeatFound::NoFile, Hindrance::ReadOnly {}, "/x, on a read-only file system; name a file on another file"),
+        (
+            HeartbeatFound::NoFile,
+            denied_to,
+            "of the command, 7, may not write to its folder; let that user write there; or ",
+        ),
+        (HeartbeatFound::OldFile, denied_to, "of the command, 7, may not write it; let that user write there; or "),
+    ];
+    for (found, hindrance, words) in hindered {
+        let notice = UnixNotice::HeartbeatMissing { file: "/x".into(), found, hindrance: Some(hindrance) };
+        let told = backend(&[], &notice).1;
+        assert!(told.contains(words), "{told}");
+    }
+    let missing = |found| backend(&[], &UnixNotice::HeartbeatMissing { file: "/x".into(), found, hindrance: None }).1;
+    assert!(missing(HeartbeatFound::NoFolder).contains("is not there; make that folder; or have the command touch"));
+    assert!(missing(HeartbeatFound::NoFile).contains("there is no heartbeat file /x; have the command touch"));
     let late = UnixNotice::HeartbeatLate { interval: SECOND * 25 };
     let words = "run 1: a heartbeat came 25 s after the one before it, or after the start: the command is slow rather \
                  than hung; raise --timeout";
@@ -231,6 +251,23 @@ fn hangs_and_probes() {
 }
 
 #[test]
+fn the_hang_signal_is_told_apart_from_the_stop_signal() {
+    let exited = |options: &[&str], signal| {
+        let notice = Notice::Exited { run: RUN, pid: 7, status: ExitStatus::Signal(signal), ending: Ending::Asked };
+        of_notice(options, notice, &known())
+    };
+    let by_quit = "run 1: pid 7 was killed by SIGQUIT, ";
+    let hang = format!("{by_quit}the hang signal");
+    assert_eq!(exited(&["--hang-signal", "QUIT"], 3), hang);
+    let asked = format!("{by_quit}after the supervisor had asked it to leave");
+    assert_eq!(exited(&["--hang-signal", "QUIT", "--stop-signal", "QUIT"], 3), asked);
+    assert_eq!(exited(&["--hang-signal", "USR1"], 3), asked);
+    assert_eq!(exited(&[], 3), asked);
+    let asked = "run 1: pid 7 was killed by SIGTERM, after the supervisor had asked it to leave";
+    assert_eq!(exited(&[], 15), asked);
+}
+
+#[test]
 fn troubles() {
     let (waited, error) = (SECOND * 2, denied);
     let table = [
@@ -241,6 +278,10 @@ fn troubles() {
         (
             Trouble::HeartbeatUnanswered { waited },
             "the file system of /x has not answered for 2 s; until it does, the supervisor finds no hang",
+        ),
+        (
+            Trouble::HeartbeatUnreadable { error: io::ErrorKind::NotFound.into() },
+            "the folder of the heartbeat file /x is not there; until it is, the supervisor sees no heartbeat",
         ),
         (
             Trouble::HeartbeatUnreadable { error: error() },
@@ -408,7 +449,7 @@ fn decisions_of_a_run() {
             "stopped: the supervisor had to kill pid 7, and ends with exit code 137",
         ),
     ];
-    let sentences = Sentences::new(&settings(&["--hang-signal", "QUIT"]));
+    let sentences = Sentences::new(&settings_of(&["--hang-signal", "QUIT"]));
     for (notice, level, words) in table {
         assert_eq!(sentences.machine(notice, &known()), (level, words.to_owned()));
     }
@@ -417,7 +458,7 @@ fn decisions_of_a_run() {
 #[test]
 fn starts_that_fail_and_ends_that_stay() {
     let failed = |kind, os_error| Notice::StartFailed { run: RUN, failure: StartFailure { kind, os_error } };
-    let words = |notice| Sentences::new(&settings(&[])).machine(notice, &known());
+    let words = |notice| Sentences::new(&settings_of(&[])).machine(notice, &known());
     let busy = words(failed(StartFailureKind::Passing, 26));
     assert_eq!(
         busy,
@@ -449,7 +490,7 @@ fn a_hang_of_a_stopped_command_names_the_signal() {
 
 #[test]
 fn policies() {
-    let words = |options: &[&str]| Sentences::new(&settings(options)).settings();
+    let words = |options: &[&str]| Sentences::new(&settings_of(options)).settings();
     let hang =
         words(&["--hang-signal", "QUIT", "--hang-grace-period", "3", "--heartbeat-file", "/x", "--probe", "true"]);
     for part in [
