@@ -142,7 +142,7 @@ fn a_command_that_does_not_leave_for_a_restart_is_killed_and_started_again() {
     let end = supervised.end();
     end.assert_code(137);
     end.assert_tells(&["restarting", "sent SIGTERM", "grace period of 0.6 s", "sent SIGKILL", "run 2: started"]);
-    assert!(end.time_of("sent SIGKILL") - end.time_of("restarting: the supervisor asks") >= 0.599, "{}", end.log);
+    assert!(end.between("restarting: the supervisor asks", "sent SIGKILL") >= 0.599, "{}", end.log);
 }
 
 /// Fails once, is started again on request, and fails once more.
@@ -201,7 +201,7 @@ fn a_request_while_a_hung_command_leaves_starts_again_without_a_delay() {
     assert_eq!(starts(&place), ["0", "0"], "{}", end.log);
     end.assert_tells(&["run 1: hung", "sent SIGTERM", "run 1: restarting", "sent SIGKILL", "run 2: started"]);
     // One grace period in all, and one stop signal.
-    let grace = end.time_of("sent SIGKILL") - end.time_of("hung: pid");
+    let grace = end.between("hung: pid", "sent SIGKILL");
     assert!((1.499..12.0).contains(&grace), "{grace}");
 }
 

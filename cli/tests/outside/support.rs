@@ -215,6 +215,14 @@ impl End {
         time_of_line(line)
     }
 
+    /// How many seconds lie between the first lines with these words, up to a millisecond less than in truth: the times
+    /// in the log are cut off.
+    #[track_caller]
+    pub fn between(&self, from: &str, to: &str) -> f64 {
+        // Whole milliseconds first: as seconds since the epoch they have too few binary places for a difference.
+        ((self.time_of(to) * 1000.0).round() - (self.time_of(from) * 1000.0).round()) / 1000.0
+    }
+
     #[track_caller]
     pub fn assert_code(&self, code: i32) {
         assert_eq!((self.code, self.signal), (Some(code), None), "{}", self.log);
