@@ -137,8 +137,9 @@ impl Turn {
         if self.is_left_out {
             return Ok(());
         }
-        let observed = if round < OBSERVATIONS { self.observe(rig, effort) } else { Ok(()) };
-        let Err(error) = observed.and_then(|()| self.measure(rig)) else { return Ok(()) };
+        let measured = self.measure(rig);
+        let observed = measured.and_then(|()| if round < OBSERVATIONS { self.observe(rig, effort) } else { Ok(()) });
+        let Err(error) = observed else { return Ok(()) };
         rig.clear();
         let error = io::Error::new(error.kind(), format!("{}: {error}", self.subject.name()));
         match self.subject {

@@ -157,7 +157,8 @@ fn create(file: &OwnFile, first: &Version) -> io::Result<()> {
 
 fn refuse_what_is_no_file(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        // What comes out of another process keeps its number, not its kind.
+        Ok(found) if found.is_dir() => Err(io::Error::from_raw_os_error(Errno::ISDIR.raw_os_error())),
         Ok(found) if !found.is_file() && !found.is_symlink() => {
             Err(io::Error::other("it is there, and not a regular file"))
         }

@@ -320,6 +320,8 @@ fn files_that_cannot_be_written_are_refused_at_the_start() {
             let end = place.run(&[option, path], "echo started > started");
             end.assert_code(125);
             end.assert_tells(&[option, path, "cannot be written"]);
+            let is_told = end.count("it is a folder; give the path of a file in it") == 1;
+            assert_eq!(is_told, path == "folder", "{}", end.log);
             assert!(!place.path("started").exists());
         }
     }

@@ -4,7 +4,7 @@ use super::measure::Metric;
 use super::results::{Kind, Results, Subject};
 use crate::drawing::{Anchor, Drawing, Ink, LINE, LogScale, WIDTH};
 
-const NAMES: f64 = 100.0;
+const NAMES: f64 = 115.0;
 const FIGURES: f64 = 80.0;
 const BAR: f64 = 13.0;
 

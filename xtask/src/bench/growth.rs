@@ -245,9 +245,11 @@ fn words(curves: &[Curve], load: &str) -> String {
         }
         text += "\n";
     }
-    text += "\nA hang is decided at its deadline, however many descendants there are. Before the first signal the autopsy looks at \
-             each of them. A stop holds the time in which the kernel ends the processes, which grows a little faster than \
-             their number.\n\nEach of the supervisors side by side found its hang: the measurement waits for all of them.\n";
+    text += "\nLooks: at a timeout of 20 s so many make a day; here they come every 20 ms. Descendants: the median of five; before the \
+             first signal the autopsy looks at each of them, and between the signal and the next start the kernel ends them, \
+             which takes it longer than in proportion to their number. Supervisors side by side: memory and context switches \
+             with a timeout of an hour, in which nothing is to be done; each of them found its hang, since the measurement \
+             waits for all.\n";
     text
 }
 
