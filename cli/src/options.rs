@@ -112,7 +112,7 @@ struct Options {
     #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::restart))]
     restart: Restart,
 
-    /// Consecutive restarts before giving up; -1 is without limit
+    /// Consecutive restarts before giving up; 0 allows none, -1 is without limit
     #[arg(long, value_name = "COUNT", default_value = "-1", help_heading = RESTARTING)]
     #[arg(allow_hyphen_values = true, value_parser = OsStringValueParser::new().try_map(values::count))]
     max_restarts: Limit,
