@@ -50,9 +50,10 @@ def container(packaging):
     """ENTRYPOINT, CMD and ENV of the last stage."""
     text = (packaging / "container/Containerfile").read_text().replace("\\\n", " ")
     last_stage = text[text.rindex("\nFROM ") :]
-    instructions = dict(re.findall(r"^(ENTRYPOINT|CMD|ENV) (.*)$", last_stage, re.M))
+    instructions = dict(re.findall(r"^(ENTRYPOINT|CMD) (.*)$", last_stage, re.M))
     words = json.loads(instructions["ENTRYPOINT"]) + json.loads(instructions["CMD"])
-    variables = dict(pair.split("=", 1) for pair in shlex.split(instructions["ENV"]))
+    environment = " ".join(re.findall(r"^ENV (.*)$", last_stage, re.M))
+    variables = dict(pair.split("=", 1) for pair in shlex.split(environment))
     return Deployment("container", words, variables, DOCKER_STOP_TIMEOUT)
 
 
