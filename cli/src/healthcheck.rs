@@ -131,7 +131,11 @@ mod tests {
     #[test]
     fn all_else_is_not() {
         for state in [State::Starting, State::Hung, State::BackingOff, State::GaveUp, State::Stopped] {
-            assert!(checked(&status(state).json()).unwrap_err().starts_with("unhealthy: web: run 1 "));
+            assert!(
+                checked(&status(state).json())
+                    .unwrap_err()
+                    .starts_with(&format!("unhealthy: web: run 1 {} 2", words(state)))
+            );
         }
         for text in ["", "{}", "null", "[1, 2]", "{\"state\":\"running\"}", "\u{0}"] {
             assert!(checked(text).unwrap_err().contains("is no status file"), "{text}");

@@ -111,7 +111,7 @@ pub(crate) fn after_options() -> String {
                      500ms, 5m or 1h30m. A SIGNAL is a name or a number, such as TERM, SIGTERM, 15 or RTMIN+3.\n\n";
     let variables = "Every option but --healthcheck can also be set by an environment variable, such as SUPERVISOR_TIMEOUT=30\n\
                      for --timeout 30; the command line wins. RUST_LOG=debug sets how much is logged, and wins over -q and\n\
-                     -v; one that names only other programs changes nothing.\n\n";
+                     -v; a RUST_LOG that names only other programs changes nothing.\n\n";
     let command = list("The command gets the environment without those variables, and", &VARIABLES);
     let (codes, examples) = (list("Exit codes:", &EXIT_CODES), list("Examples:", &EXAMPLES));
     durations.to_owned() + variables + &command + &codes + examples.trim_end()

@@ -163,7 +163,11 @@ fn the_streak_goes_on_as_if_nothing_had_happened() {
     let end = supervised.end();
     end.assert_code(1);
     assert_eq!(starts(&place), ["0", "1", "1", "2"], "{}", end.log);
-    end.assert_tells(&["restart 1 of 2 in 0.1 s", "restart 2 of 2 in 0.2 s", "has made the 2 restarts in a row"]);
+    end.assert_tells(&[
+        "restart 1 of 2 in 0.1 s",
+        "restart 2 of 2 in 0.2 s",
+        "giving up: the supervisor has made the 2 restarts in a row that --max-restarts allows",
+    ]);
 }
 
 #[test]

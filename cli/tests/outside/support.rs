@@ -118,31 +118,19 @@ impl Supervised {
 
     /// Waits for a line of the log that contains `words`, and returns it.
     pub fn wait_for_line(&mut self, words: &str) -> String {
-        if let Some(line) = self.seen.iter().find(|line| line.contains(words)) {
-            return line.clone();
-        }
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.lines.recv_timeout(left) {
-                Ok(line) => {
-                    self.seen.push(line.clone());
-                    if line.contains(words) {
-                        return line;
-                    }
-                }
-                Err(_) => panic!("no line with {words:?}, but only: {:#?}", self.seen),
-            }
-        }
+        self.line_or_end(words).unwrap_or_else(|| panic!("no line with {words:?}, but only: {:#?}", self.seen))
     }
 
-    /// Waits for such a line, or for the end of the log.
-    pub fn wait_for_line_or_end(&mut self, words: &str) {
-        while !self.seen.last().is_some_and(|line| line.contains(words)) {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) => self.seen.push(line),
-                Err(_) => return,
+    /// The same; none if the log ends without it.
+    pub fn line_or_end(&mut self, words: &str) -> Option<String> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut known = 0;
+        loop {
+            if let Some(line) = self.seen[known..].iter().find(|line| line.contains(words)) {
+                return Some(line.clone());
             }
+            known = self.seen.len();
+            self.seen.push(self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()?);
         }
     }
 
@@ -331,6 +319,12 @@ pub fn without_silence(timeout: f64, run: impl Fn(&Place) -> End) -> (Place, End
     panic!("this machine has too much to do");
 }
 
+/// When the machine was started, in seconds since the epoch.
+pub fn boot() -> f64 {
+    let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+    now() - uptime.split(' ').next().unwrap().parse::<f64>().unwrap()
+}
+
 /// Whether the command was, by its own account, until it was called hung: from its last start, or from a heartbeat on.
 fn was_silent(timeout: f64, beats: &[f64], end: &End) -> bool {
     // That of the times in the log and in /proc/uptime.
@@ -338,8 +332,7 @@ fn was_silent(timeout: f64, beats: &[f64], end: &End) -> bool {
     if end.count(": hung: ") == 0 {
         return false;
     }
-    let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
-    let boot = now() - uptime.split(' ').next().unwrap().parse::<f64>().unwrap();
+    let boot = boot();
     let start =
         end.log.lines().take_while(|line| !line.contains(": hung: ")).filter(|line| line.contains(": started "));
     let mut moments: Vec<f64> = start.last().map(|line| time_of_line(line) - boot).into_iter().collect();

@@ -129,7 +129,10 @@ fn what_contradicts_itself_is_refused() {
         (&["--no-heartbeat", "--probe", "true"], "--probe is about it"),
         (&["--hang-grace-period", "5"], "--hang-grace-period means nothing without --hang-signal"),
         (&["--probe-interval", "5"], "--probe-interval means nothing without --probe"),
-        (&["--restart-signal", "USR1", "--stop-on", "USR1"], "another meaning; give another signal, such as SIGHUP"),
+        (
+            &["--restart-signal", "USR1", "--stop-on", "USR1"],
+            "--stop-on gives it another meaning; give another signal, such as SIGHUP",
+        ),
         (&["--restart-signal", "HUP", "--stop-on", "HUP"], "give another signal, such as SIGUSR1"),
         (&["--restart-signal", "TERM"], "it asks the supervisor to stop"),
         (&["--name", ""], "give a name"),
