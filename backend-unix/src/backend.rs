@@ -236,12 +236,13 @@ impl UnixBackend {
         }
         let notices = self.status.poll(now);
         self.tell_all(notices);
+        // Before those that wait: what is given up makes room for them.
+        self.poll_partings(now);
         let company = self.children.company();
         let notices = self.hooks.as_mut().map(|hooks| hooks.poll(now, &self.signals, company));
         self.tell_all(notices.unwrap_or_default());
         let finding = self.probe.as_mut().and_then(|probe| probe.poll(now, &self.signals, company));
         self.take_probe(finding);
-        self.poll_partings(now);
         if let Some(tick) = &mut self.tick
             && now >= tick.due
         {

@@ -287,6 +287,8 @@ mod tests {
         waiting.retain(|call| call.weight == Weight::Repeats);
         assert_eq!((give_way(&mut waiting, at(5000)), events(&waiting).as_str()), (0, "status"), "nothing is behind");
         assert_eq!(give_way(&mut VecDeque::new(), at(5000)), 0);
+        let mut waiting = VecDeque::from([call("hung", Weight::Milestone), repeats(), repeats()]);
+        assert_eq!(give_way(&mut waiting, at(5000)), 0, "nor is anything behind these");
     }
 
     #[test]

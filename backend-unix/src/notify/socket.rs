@@ -225,6 +225,15 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_says_nothing_is_no_loss_though_its_sender_is_gone() {
+        let (mut notify, _) = Notify::open().unwrap();
+        let far = std::os::unix::net::UnixDatagram::unbound().unwrap();
+        far.send_to(b"BARRIER=1", notify.address.variable()).unwrap();
+        let taken = notify.take(1, |_| Sender::Gone);
+        assert!(taken.notice.is_none() && taken.messages.is_empty());
+    }
+
+    #[test]
     fn so_many_are_taken_at_a_time_and_what_is_discarded_is_gone() {
         let (mut notify, _) = Notify::open().unwrap();
         let far = std::os::unix::net::UnixDatagram::unbound().unwrap();

@@ -45,6 +45,18 @@ fn a_stopped_command() {
 }
 
 #[test]
+fn a_command_in_a_debugger() {
+    let place = Place::new();
+    let beats = "while :; do echo > heartbeat.txt; sleep 0.1; done";
+    let mut supervised = place.start(&["--timeout", "4", "--max-restarts", "0", "--grace-period", "0.3"], beats);
+    let command = supervised.command_pid();
+    let Some(mut debugger) = crate::killed::debugger(command, crate::killed::LETS_GO, &place) else { return };
+    let end = supervised.end();
+    end.assert_tells(&["hung", "autopsy: pid", &format!("traced by pid {}", debugger.id())]);
+    debugger.wait().unwrap();
+}
+
+#[test]
 fn a_sleeping_command_and_its_children() {
     let end = autopsy(&["sh", "-c", "sleep 1000 & sleep 1000 & wait"]);
     assert_eq!(end.count("autopsy"), 3, "{}", end.log);

@@ -119,3 +119,17 @@ fn a_command_that_lies_there_is_waited_for_and_can_be_stopped() {
     supervised.signal("TERM");
     supervised.end().assert_code(0);
 }
+
+/// Signals for the command wait for its start, but not without limit.
+#[test]
+fn of_the_signals_that_wait_for_a_start_only_so_many_are_kept() {
+    let place = Place::new();
+    let Some(mut supervised) = start(&place, &["--no-heartbeat", "dead/command"], "") else { return };
+    supervised.wait_for_line("the command's file system has not answered");
+    // Real-time signals: each of them counts.
+    (0..65).for_each(|_| supervised.signal("40"));
+    supervised.signal("TERM");
+    let end = supervised.end();
+    end.assert_code(0);
+    assert_eq!(end.count("nothing runs that it could pass it on to"), 1, "{}", end.log);
+}

@@ -249,6 +249,8 @@ fn the_second_supervisor_of_a_file_is_told_so() {
         let mut second = place.start(&["--heartbeat-file", "own2", option, "alias/shared"], &script);
         let line = second.wait_for_line("another supervisor");
         assert!(line.contains("WARN") && line.contains("shared") && line.contains(option), "{line}");
+        let risk = "the supervisor of the other notices no hang";
+        assert_eq!(line.contains(risk), option == "--heartbeat-file", "{line}");
         second.command_pid();
         second.signal("TERM");
         let end = second.end();

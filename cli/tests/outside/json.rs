@@ -271,6 +271,22 @@ fn hooks_that_are_cut_off_at_the_end_are_reported() {
     end.assert_tells(&["not told at the end", "exited, done"]);
 }
 
+/// Who does not want to wait for them says so.
+#[test]
+fn an_interrupt_ends_the_wait_for_hooks_at_the_end() {
+    let place = Place::new();
+    let hook = place.script("hook", "exec sleep 1000");
+    let mut supervised = place.start(&["--grace-period", "200", "--on-event", hook.to_str().unwrap()], "exit 0");
+    supervised.wait_for_line("finished");
+    let asked = now();
+    supervised.signal("INT");
+    let end = supervised.end();
+    end.assert_code(0);
+    end.assert_tells(&["not told at the end", "exited, done"]);
+    // One alone is given ten.
+    assert!(now() - asked < 9.0);
+}
+
 #[test]
 fn a_reader_never_sees_half_a_file() {
     let place = Place::new();
@@ -401,10 +417,14 @@ fn hooks_that_fail_are_reported() {
         "hook",
         "[ $SUPERVISOR_EVENT = started ] && exit 5; [ $SUPERVISOR_EVENT = exited ] && kill -9 $$; true",
     );
-    let end = place.run(&["--on-event", hook.to_str().unwrap()], "exit 0");
+    let options = ["--on-event", hook.to_str().unwrap()];
+    let end = place.run(&options, "exit 0");
     end.assert_code(0);
     end.assert_tells(&["--on-event: started: the hook exited with code 5"]);
     end.assert_tells(&["--on-event: exited: the hook was killed by SIGKILL"]);
+    let end = place.run(&[&options[..], &["--log-format", "json"]].concat(), "exit 0");
+    let told = log(&end).into_iter().find(|record| record["event"] == "trouble").unwrap();
+    assert_eq!((&told["with"], &told["error"]), (&"hook".into(), &"started: the hook exited with code 5".into()));
 }
 
 #[test]

@@ -343,7 +343,9 @@ fn hooks_and_probes_do_not_outlive_their_keepers() {
         wait_for_end_of(option, &pids);
         assert!(is_alive(command));
         supervised.signal("TERM");
-        supervised.end().assert_code(0);
+        let end = supervised.end();
+        end.assert_code(0);
+        assert_eq!(end.count(": started "), 1, "{}", end.log);
     }
 }
 
@@ -457,25 +459,44 @@ fn a_keeper_that_is_stopped_goes_on() {
     assert!(!is_alive(keeper) && !is_alive(command));
 }
 
+/// So do those of hooks and probes.
+#[test]
+fn a_keeper_of_a_hook_or_a_probe_that_is_stopped_goes_on() {
+    for option in ["--on-event", "--probe"] {
+        let place = Place::new();
+        let helper = place.script("helper", "echo $$ > pid; exec sleep 1000");
+        let options = [option, helper.to_str().unwrap(), "--grace-period", "0.3"];
+        let supervised = place.start(&options, "exec sleep 1000");
+        let keeper = parent_of(wait_for_file(&place.path("pid")).parse().unwrap());
+        for _ in 0..3 {
+            signal(keeper, "STOP");
+            wait_until("the keeper goes on", || crate::support::state(keeper) != Some('T'));
+        }
+        supervised.signal("TERM");
+        supervised.end().assert_code(0);
+    }
+}
+
 /// A debugger that lets go of what it has traced when that dies.
-const LETS_GO: &str = "os.waitpid(PID, 0x40000000)";
+pub const LETS_GO: &str = "os.waitpid(PID, 0x40000000)";
 /// One that does not.
 const HOLDS_ON: &str = "import time\ntime.sleep(1000)";
 
 /// A debugger that stops a process by PTRACE_SEIZE and PTRACE_INTERRUPT, and does that `then`. None where ptrace(2) is
-/// denied.
-fn debugger(pid: i32, then: &str, place: &Place) -> Option<std::process::Child> {
+/// denied, or the process has ended before.
+pub fn debugger(pid: i32, then: &str, place: &Place) -> Option<std::process::Child> {
     let then = then.replace("PID", &pid.to_string());
     let script = format!(
-        "import ctypes, os\nlibc = ctypes.CDLL(None)\nassert libc.ptrace(0x4206, {pid}, 0, 0) == 0\n\
-         assert libc.ptrace(0x4207, {pid}, 0, 0) == 0\nos.waitpid({pid}, 0x40000000)\nopen('held', 'w').write('held\\n')\n\
-         {then}"
+        "import ctypes, os\nlibc = ctypes.CDLL(None, use_errno=True)\n\
+         for request in 0x4206, 0x4207:\n\
+         \x20 if libc.ptrace(request, {pid}, 0, 0) != 0: raise SystemExit(ctypes.get_errno())\n\
+         os.waitpid({pid}, 0x40000000)\nopen('held', 'w').write('held\\n')\n{then}"
     );
     let mut debugger = Command::new(python()).args(["-c", &script]).current_dir(place.path("")).spawn().unwrap();
     let begun = std::time::Instant::now();
     while !place.path("held").exists() {
-        if debugger.try_wait().unwrap().is_some_and(|status| !status.success()) {
-            skipped("ptrace(2) is denied");
+        if let Some(errno) = debugger.try_wait().unwrap().and_then(|status| status.code()).filter(|&code| code != 0) {
+            skipped(&format!("ptrace(2): {}", std::io::Error::from_raw_os_error(errno)));
             return None;
         }
         assert!(begun.elapsed() < crate::support::PATIENCE);
@@ -534,7 +555,7 @@ fn a_probe_whose_keeper_is_traced_is_ended_and_others_follow() {
     let place = Place::new();
     let probe = place.script("probe", "[ -e pids ] && exit 0; sleep 1000 & echo $! >> pids; echo $$ >> pids; wait");
     let options =
-        ["--probe", probe.to_str().unwrap(), "--timeout", "1", "--grace-period", "0.3", "--backoff-factor", "0"];
+        ["--probe", probe.to_str().unwrap(), "--timeout", "4", "--grace-period", "0.3", "--backoff-factor", "0"];
     let mut supervised = place.start(&options, "exec sleep 1000");
     wait_until("the probe runs", || place.read("pids").lines().count() == 2);
     let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
@@ -542,6 +563,24 @@ fn a_probe_whose_keeper_is_traced_is_ended_and_others_follow() {
     supervised.wait_for_line("does not take orders");
     supervised.wait_for_line("saw a heartbeat");
     assert!(pids.iter().all(|&pid| !is_alive(pid)), "{pids:?}");
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+    debugger.kill().unwrap();
+    debugger.wait().unwrap();
+}
+
+/// So is a hook.
+#[test]
+fn a_hook_whose_keeper_is_traced_is_ended_and_others_follow() {
+    let place = Place::new();
+    let hook = place.script("hook", "[ -e pids ] && echo > next && exit; echo $$ >> pids; exec sleep 1000");
+    let options = ["--no-heartbeat", "--on-event", hook.to_str().unwrap(), "--backoff-factor", "0"];
+    let mut supervised = place.start(&options, "[ $SUPERVISED_RESTARTS = 1 ] && exec sleep 1000; exit 1");
+    let pid = wait_for_file(&place.path("pids")).parse().unwrap();
+    let Some(mut debugger) = debugger(parent_of(pid), HOLDS_ON, &place) else { return };
+    supervised.wait_for_line("does not take orders");
+    wait_for_file(&place.path("next"));
+    assert!(!is_alive(pid));
     supervised.signal("TERM");
     supervised.end().assert_code(0);
     debugger.kill().unwrap();
@@ -563,6 +602,34 @@ fn a_hook_whose_keeper_is_traced_does_not_outlive_the_supervisor() {
     assert!(pids.iter().all(|&pid| !is_alive(pid)), "{pids:?}");
     debugger.kill().unwrap();
     debugger.wait().unwrap();
+}
+
+/// As the first process it has two keepers. The lower one goes on when it is stopped; should it be killed, the upper one
+/// ends what it kept before the next start.
+#[test]
+fn nothing_outlives_the_lower_keeper_of_a_first_process() {
+    if !Command::new("unshare").args(["--pid", "--fork", "true"]).status().is_ok_and(|status| status.success()) {
+        return skipped("no PID namespace can be had here");
+    }
+    let place = Place::new();
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child", "--mount-proc", env!("CARGO_BIN_EXE_supervisor")]);
+    command.args(["--no-heartbeat", "--backoff-factor", "0", "sh", "-c"]).current_dir(place.path(""));
+    // A daemon that lives on has the lock, so that the next one never comes up.
+    command.arg("(setsid sh -c 'exec 9> lock; flock 9; echo up >> ups; exec sleep 1000' &); exec sleep 1000");
+    let mut supervised = Supervised::start(command);
+    wait_for_file(&place.path("ups"));
+    let first = children(supervised.pid())[0];
+    let lower = children(children(first)[0])[0];
+    for _ in 0..3 {
+        signal(lower, "STOP");
+        wait_until("the keeper goes on", || crate::support::state(lower) != Some('T'));
+    }
+    signal(lower, "KILL");
+    supervised.wait_for_line("run 2: started");
+    wait_until("the next daemon is up", || place.read("ups") == "up\nup\n");
+    signal(first, "TERM");
+    supervised.end().assert_code(0);
 }
 
 /// As the first process it has two keepers, either of which may be held.

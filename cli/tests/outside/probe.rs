@@ -103,6 +103,17 @@ fn a_probe_that_never_succeeds_is_silence_from_the_start() {
 }
 
 #[test]
+fn a_probe_that_runs_when_the_command_hangs_is_named() {
+    let place = Place::new();
+    let probe = place.script("probe", "[ -e second ] && exec sleep 1000; echo > second; exit 1");
+    let options =
+        ["--probe", probe.to_str().unwrap(), "--probe-interval", "1", "--timeout", "2", "--max-restarts", "0"];
+    let end = place.run(&options, "exec sleep 1000");
+    end.assert_code(124);
+    end.assert_tells(&["the probe was still running when the supervisor found that the command hangs"]);
+}
+
+#[test]
 fn a_file_counts_where_the_probe_fails_and_the_probe_where_the_file_is_silent() {
     let fails = ["--probe", "false", "--probe-interval", "0.1", "--timeout", "1", "--max-restarts", "0"];
     let beats = format!("for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo > heartbeat.txt; {NOTE_BEAT}; sleep 0.2; done");

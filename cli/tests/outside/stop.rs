@@ -1,6 +1,6 @@
 //! Stopping: politely, then by force, once and for all.
 
-use crate::support::{Place, is_alive, now, wait_for_file};
+use crate::support::{Place, is_alive, now, state, wait_for_file, wait_until};
 
 const READY: &str = "echo ready > ready;";
 const LINGER: &str = "while :; do sleep 0.01; done";
@@ -75,6 +75,23 @@ fn a_second_interrupt_kills_at_once() {
         let killed = end.time_of("asks to stop at once") - end.time_of("stopping: the supervisor asks");
         assert!(killed >= 0.99, "killed {killed} s after the first request: {}", end.log);
     }
+}
+
+/// However they came, the polite one is the second: the two are no wish to stop at once.
+#[test]
+fn an_interrupt_counts_before_a_sigterm_that_comes_with_it() {
+    let place = Place::new();
+    let mut supervised = place.start(&["--no-heartbeat"], &format!("{READY} exec sleep 1000"));
+    wait_for_file(&place.path("ready"));
+    supervised.signal("STOP");
+    wait_until("the supervisor is stopped", || state(supervised.pid()) == Some('T'));
+    supervised.signal("TERM");
+    supervised.signal("INT");
+    supervised.signal("CONT");
+    supervised.wait_for_line("got SIGTERM");
+    let end = supervised.end();
+    end.assert_code(0);
+    end.assert_tells(&["got SIGINT", "got SIGTERM"]);
 }
 
 #[test]
