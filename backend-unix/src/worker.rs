@@ -228,6 +228,15 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_is_waited_for_longer_than_a_glance() {
+        let work = || {
+            std::thread::sleep(GLANCE * 3);
+            Ok(())
+        };
+        within(Duration::from_secs(60), work).unwrap();
+    }
+
+    #[test]
     fn an_answer_is_handed_on() {
         within(Duration::from_secs(60), || Ok(())).unwrap();
         let error = within::<()>(Duration::from_secs(60), || Err(io::ErrorKind::NotADirectory.into())).unwrap_err();

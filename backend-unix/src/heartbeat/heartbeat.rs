@@ -23,7 +23,7 @@ pub(crate) struct Heartbeat<C> {
 }
 
 /// Whether a heartbeat may be hidden, since its stamp is the same as that of the one before.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hiding {
     /// It would have another stamp, or there was no heartbeat in this run.
     Impossible,
@@ -372,6 +372,23 @@ mod tests {
     }
 
     /// The stamp lies between the two looks, but it is that of the file, and not of the switch.
+    /// Where stamps have whole seconds, a heartbeat may leave the file as it was.
+    #[test]
+    fn what_coarse_stamps_may_hide_is_a_heartbeat_until_they_would_tell() {
+        let mut f = fixture();
+        f.begin();
+        let look = f.clock.read();
+        f.heartbeat.last_look = look;
+        let mut hidden = |until| {
+            f.heartbeat.hiding = Hiding::Possible { until };
+            (f.heartbeat.hidden(look), f.heartbeat.hiding)
+        };
+        let latest = look.wall + COARSEST_STAMP + stamp_lag();
+        assert_eq!(hidden(latest), (Observation::ChangedSometime, Hiding::Possible { until: latest }));
+        assert_eq!(hidden(look.wall), (Observation::Unchanged, Hiding::Impossible), "that is over");
+        assert_eq!(hidden(latest + 1), (Observation::ChangedSometime, Hiding::Impossible), "the clock was set back");
+    }
+
     #[test]
     fn a_link_that_is_switched_is_a_heartbeat_of_unknown_time() {
         let mut f = fixture();

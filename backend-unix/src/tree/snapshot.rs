@@ -148,6 +148,13 @@ mod tests {
     }
 
     #[test]
+    fn those_that_are_not_told_one_by_one_are_summed_up() {
+        assert_eq!(sum_up(&[], None), None);
+        let rest = sum_up(&[process('R', 30), process('S', 20)], None).unwrap();
+        assert_eq!((rest.processes, rest.running, rest.cpu), (2, 1, ticks(50)));
+    }
+
+    #[test]
     fn an_age_is_the_time_since_the_start() {
         let child = Command::new("sleep").arg("1000").spawn();
         let mut child = child.unwrap();

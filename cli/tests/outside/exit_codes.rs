@@ -1,7 +1,10 @@
 //! The exit code of the supervisor tells how it ended.
 
-use crate::support::{Place, Supervised};
+use crate::support::{Place, Supervised, skipped};
+use std::ffi::{OsStr, OsString};
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 const ONCE: &[&str] = &["--max-restarts", "0"];
 
@@ -23,7 +26,9 @@ fn the_code_of_the_last_run_is_passed_on() {
 
 #[test]
 fn a_signal_is_passed_on_as_the_shell_does() {
-    Place::new().run(ONCE, "kill -KILL $$").assert_code(128 + 9);
+    let killed = Place::new().run(ONCE, "kill -KILL $$");
+    killed.assert_code(128 + 9);
+    assert_eq!(killed.count("want of memory"), 0, "{}", killed.log);
     Place::new().run(ONCE, "kill -SEGV $$").assert_code(128 + 11);
     // A real-time signal, which has no name.
     Place::new().run(ONCE, "kill -40 $$").assert_code(128 + 40);
@@ -76,6 +81,35 @@ fn a_folder_of_the_path_that_may_not_be_searched_hides_nothing() {
     let mut found_but_not_executable = place.supervisor(["tool"]);
     found_but_not_executable.env("PATH", path(place.path("bin").to_str().unwrap()));
     Supervised::start(found_but_not_executable).end().assert_code(126);
+}
+
+/// Where the whole path is given there is nothing else to find.
+#[test]
+fn what_a_user_may_not_reach_is_126_by_its_path_and_127_by_its_name() {
+    let as_other = |words: &[&OsStr]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).args(words);
+        command
+    };
+    if !as_other(&["true".as_ref()]).status().is_ok_and(|status| status.success()) {
+        return skipped("setpriv --reuid: not root");
+    }
+    // The binary may lie where only root can go.
+    let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
+    let binary = folder.path().join("supervisor");
+    std::fs::copy(env!("CARGO_BIN_EXE_supervisor"), &binary).unwrap();
+    let closed = folder.path().join("closed");
+    std::fs::create_dir(&closed).unwrap();
+    std::fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
+    let mut path = OsString::from("PATH=");
+    path.push(&closed);
+    path.push(":/no/such/folder");
+    for (tool, code) in [(closed.join("tool"), 126), ("tool".into(), 127)] {
+        let words: [&OsStr; 5] = ["env".as_ref(), &path, binary.as_ref(), "--no-heartbeat".as_ref(), tool.as_ref()];
+        let mut command = as_other(&words);
+        command.current_dir("/");
+        Supervised::start(command).end().assert_code(code);
+    }
 }
 
 #[test]

@@ -51,6 +51,7 @@ fn a_command_that_does_not_leave_is_killed_after_the_grace_period() {
         "killed by SIGKILL",
         "exit code 137",
     ]);
+    assert_eq!(end.count("does not take orders"), 0, "{}", end.log);
 }
 
 #[test]

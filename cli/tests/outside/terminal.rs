@@ -1,11 +1,14 @@
 //! A person at a real terminal: a shell with job control on a pseudo-terminal, and what is typed there.
 
 use crate::support::{PATIENCE, Place, children, is_alive, signal, state, wait_for_file, wait_until};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Child, Command};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
@@ -14,6 +17,7 @@ struct Terminal {
     screen: Receiver<Vec<u8>>,
     shown: String,
     shell: Child,
+    is_over: Arc<AtomicBool>,
 }
 
 impl Terminal {
@@ -33,16 +37,23 @@ impl Terminal {
         let keys = File::from(master);
         let mut reader = keys.try_clone().unwrap();
         let (sender, screen) = channel();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let is_read = Arc::clone(&is_over);
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // A terminal that nobody has open any more ends in an error.
-            while let Ok(length @ 1..) = reader.read(&mut bytes) {
-                if sender.send(bytes[..length].to_vec()).is_err() {
-                    return;
+            let pause = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+            while !is_read.load(Ordering::Relaxed) {
+                if poll(&mut [PollFd::new(&reader, PollFlags::IN)], Some(&pause)) == Ok(0) {
+                    continue;
+                }
+                // A terminal that nobody has open any more ends in an error.
+                match reader.read(&mut bytes) {
+                    Ok(length @ 1..) if sender.send(bytes[..length].to_vec()).is_ok() => {}
+                    _ => return,
                 }
             }
         });
-        Terminal { keys, screen, shown: String::new(), shell }
+        Terminal { keys, screen, shown: String::new(), shell, is_over }
     }
 
     /// What the shell waits for.
@@ -75,9 +86,10 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // The terminal hangs up.
+        // The terminal hangs up: its session ends, and nobody has its other side open any more.
         let _ = self.shell.kill();
         let _ = self.shell.wait();
+        self.is_over.store(true, Ordering::Relaxed);
     }
 }
 
@@ -251,6 +263,19 @@ fn a_terminal_that_hangs_up_while_it_is_lent_stops_all() {
     drop(terminal);
     wait_until("it stops", || place.read("log").contains("stopped: the supervisor ends with exit code 0"));
     assert_eq!(place.read("runs").lines().count(), 1, "{}", place.read("log"));
+}
+
+/// Who ignores that a terminal hangs up, as under nohup(1), wants the work to go on.
+#[test]
+fn a_terminal_that_hangs_up_while_it_is_lent_stops_nothing_that_ignores_it() {
+    let place = Place::new();
+    let mut terminal = Terminal::new(&place);
+    terminal.types("trap '' HUP\r");
+    supervise(&mut terminal, "--max-restarts 2 sh -c 'echo >> runs; read x; exit 3' 2> log");
+    wait_until("it is lent", || place.read("log").contains("lent the terminal"));
+    drop(terminal);
+    wait_until("it ends", || place.read("log").contains("giving up"));
+    assert_eq!(place.read("runs").lines().count(), 3, "{}", place.read("log"));
 }
 
 /// Whatever modes the command has left it in.

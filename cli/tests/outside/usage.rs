@@ -110,6 +110,9 @@ fn the_command_line_wins_over_variables() {
     let mut command = place.supervisor(["--max-restarts", "0", "--no-heartbeat", "sh", "-c", "exit 4"]);
     command.env("SUPERVISOR_MAX_RESTARTS", "1000").env("SUPERVISOR_TIMEOUT", "0.001");
     Supervised::start(command).end().assert_code(4);
+    let mut command = place.supervisor(["--max-restarts", "0", "--timeout", "0.3", "sleep", "1000"]);
+    command.env("SUPERVISOR_NO_HEARTBEAT", "1");
+    Supervised::start(command).end().assert_code(124);
 }
 
 #[test]
