@@ -243,10 +243,12 @@ fn the_second_supervisor_of_a_file_is_told_so() {
         let place = Place::new();
         std::os::unix::fs::symlink(".", place.path("alias")).unwrap();
         let script = format!("trap 'exit 0' TERM; {LINGER}");
-        let mut first = place.start(&["--heartbeat-file", "own1", option, "shared"], &script);
+        let patient = ["--grace-period", "60", option];
+        let mut first = place.start(&[&["--heartbeat-file", "own1"], &patient[..], &["shared"]].concat(), &script);
         first.command_pid();
         // By another path, too.
-        let mut second = place.start(&["--heartbeat-file", "own2", option, "alias/shared"], &script);
+        let mut second =
+            place.start(&[&["--heartbeat-file", "own2"], &patient[..], &["alias/shared"]].concat(), &script);
         let line = second.wait_for_line("another supervisor");
         assert!(line.contains("WARN") && line.contains("shared") && line.contains(option), "{line}");
         let risk = "the supervisor of the other notices no hang";

@@ -41,7 +41,7 @@ fn events(records: &[Value]) -> Vec<&str> {
 #[test]
 fn every_line_of_the_log_is_an_object() {
     let place = Place::new();
-    let options = ["--log-format", "json", "--timeout", "0.5", "--max-restarts", "1", "--backoff-factor", "0.1"];
+    let options = ["--log-format", "json", "--timeout", "2", "--max-restarts", "1", "--backoff-factor", "0.1"];
     let end = place.run(&options, "if [ $SUPERVISED_RESTARTS = 1 ]; then exit 3; fi; exec sleep 1000");
     end.assert_code(3);
     let records = log(&end);
@@ -246,14 +246,14 @@ fn a_command_that_repeats_its_status_costs_a_slow_hook_no_milestone() {
     }
 }
 
-/// One after another, these would take twice the grace period.
+/// One after another, these would take longer than the grace period.
 #[test]
 fn near_the_end_slow_hooks_run_side_by_side_and_all_of_them_arrive() {
     let place = Place::new();
-    let hook = place.script("hook", "sleep 1; echo $SUPERVISOR_EVENT >> calls");
+    let hook = place.script("hook", "sleep 2; echo $SUPERVISOR_EVENT >> calls");
     let hook = hook.to_str().unwrap();
     let options = ["--no-heartbeat", "--on-event", hook, "--max-restarts", "4", "--backoff-factor", "0"];
-    let end = place.run(&[&options[..], &["--grace-period", "8"]].concat(), "exit 3");
+    let end = place.run(&[&options[..], &["--grace-period", "16"]].concat(), "exit 3");
     end.assert_code(3);
     assert!(!end.log.contains("not told at the end"), "{}", end.log);
     let calls = place.read("calls");
@@ -383,7 +383,7 @@ fn one_hook_runs_at_a_time_and_delays_nothing() {
     let before = Instant::now();
     let hook = hook.to_str().unwrap();
     // The exit waits for hooks one grace period at most.
-    let options = ["--on-event", hook, "--max-restarts", "3", "--backoff-factor", "0", "--grace-period", "30"];
+    let options = ["--on-event", hook, "--max-restarts", "3", "--backoff-factor", "0", "--grace-period", "120"];
     let mut supervised = place.start(&options, "exit 1");
     supervised.wait_for_line("giving up");
     let runs_at_the_end = place.read("runs").lines().count();

@@ -28,7 +28,7 @@ fn run(options: &[&str], script: &str) -> End {
 fn a_told_heartbeat_keeps_it_alive_without_a_file() {
     // However long the interpreter takes to start.
     let script =
-        format!("tell('READY=1')\nfor i in range(10): tell('WATCHDOG=1'); {NOTE_BEAT_IN_PYTHON}; time.sleep(0.3)");
+        format!("tell('READY=1')\nfor i in range(10): {NOTE_BEAT_IN_PYTHON}; tell('WATCHDOG=1'); time.sleep(0.3)");
     let options = ["--timeout", "1.5", "--initial-check-delay", "60", "--max-restarts", "0"];
     let (_, end) = without_silence(1.5, |place| start(place, &options, &script).end());
     end.assert_code(0);
@@ -53,8 +53,8 @@ fn its_silence_is_a_hang() {
 #[test]
 fn either_heartbeat_counts() {
     let script = format!(
-        "for i in range(10):\n  tell('WATCHDOG=1') if i % 2 else open(os.environ['HEARTBEAT_FILE'], 'w').close()\n  \
-         {NOTE_BEAT_IN_PYTHON}; time.sleep(0.5)"
+        "for i in range(10):\n  {NOTE_BEAT_IN_PYTHON}\n  \
+         tell('WATCHDOG=1') if i % 2 else open(os.environ['HEARTBEAT_FILE'], 'w').close()\n  time.sleep(0.5)"
     );
     let (_, end) =
         without_silence(3.0, |place| start(place, &["--timeout", "3", "--max-restarts", "0"], &script).end());

@@ -116,7 +116,7 @@ fn a_probe_that_runs_when_the_command_hangs_is_named() {
 #[test]
 fn a_file_counts_where_the_probe_fails_and_the_probe_where_the_file_is_silent() {
     let fails = ["--probe", "false", "--probe-interval", "0.1", "--timeout", "1", "--max-restarts", "0"];
-    let beats = format!("for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo > heartbeat.txt; {NOTE_BEAT}; sleep 0.2; done");
+    let beats = format!("for i in 1 2 3 4 5 6 7 8 9 10 11 12; do {NOTE_BEAT}; echo > heartbeat.txt; sleep 0.2; done");
     let (_, end) = without_silence(1.0, |place| place.run(&fails, &beats));
     end.assert_code(0);
     assert_eq!(end.count("hung"), 0, "{}", end.log);
@@ -276,7 +276,7 @@ fn the_interval_lies_between_the_end_of_a_probe_and_the_start_of_the_next() {
         let supervised = place.start(&[&["--probe", probe.to_str().unwrap()], options].concat(), BEAT);
         wait_until("there are some", || place.numbers("starts").len() >= 4);
         for (end, start) in place.numbers("ends").iter().zip(&place.numbers("starts")[1..]) {
-            assert!((0.5..10.0).contains(&(start - end)), "{options:?}: {}", start - end);
+            assert!((0.5..30.0).contains(&(start - end)), "{options:?}: {}", start - end);
         }
         supervised.signal("TERM");
         supervised.end().assert_code(0);

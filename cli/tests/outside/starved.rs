@@ -160,7 +160,7 @@ fn a_deleted_working_directory_is_refused_or_does_not_matter() {
 #[test]
 fn a_heartbeat_directory_may_go_and_come() {
     let script =
-        format!("for i in 1 2 3 4 5 6; do rm -rf sub; mkdir sub; echo > sub/beat; {NOTE_BEAT}; sleep 0.3; done");
+        format!("for i in 1 2 3 4 5 6; do rm -rf sub; mkdir sub; {NOTE_BEAT}; echo > sub/beat; sleep 0.3; done");
     let (_, end) = without_silence(3.0, |place| {
         std::fs::create_dir(place.path("sub")).unwrap();
         place.run(&["--timeout", "3", "--heartbeat-file", "sub/beat", "--max-restarts", "0"], &script)
@@ -220,7 +220,7 @@ fn odd_heartbeat_files_are_looked_at() {
 fn another_file_system_will_do() {
     let beat = format!("/dev/shm/supervisor-test-{}", std::process::id());
     let script =
-        format!("for i in 1 2 3 4 5 6; do echo > $HEARTBEAT_FILE; {NOTE_BEAT}; sleep 0.3; done; rm $HEARTBEAT_FILE");
+        format!("for i in 1 2 3 4 5 6; do {NOTE_BEAT}; echo > $HEARTBEAT_FILE; sleep 0.3; done; rm $HEARTBEAT_FILE");
     let options = ["--timeout", "1.2", "--heartbeat-file", &beat, "--max-restarts", "0"];
     let (_, end) = without_silence(1.2, |place| place.run(&options, &script));
     assert_eq!((end.code, end.count("hung")), (Some(0), 0), "{}", end.log);
@@ -233,7 +233,7 @@ fn coarse_stamps_never_kill_a_healthy_command() {
         "import os, time\nbeat = os.environ['HEARTBEAT_FILE']\nopen(beat, 'w').close()\n\
         for i in range(20):\n\
         \x20 coarse = int(time.time()) // 2 * 2\n\
-        \x20 os.utime(beat, (coarse, coarse)); {NOTE_BEAT_IN_PYTHON}; time.sleep(0.3)"
+        \x20 {NOTE_BEAT_IN_PYTHON}; os.utime(beat, (coarse, coarse)); time.sleep(0.3)"
     );
     let command = ["--timeout", "3", "--max-restarts", "0", crate::support::python(), "-c", &script];
     let (_, end) = without_silence(3.0, |place| Supervised::start(place.supervisor(command)).end());
