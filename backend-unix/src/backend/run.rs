@@ -76,11 +76,13 @@ impl Run {
         };
         let keeper = self.keeper().map(Keeper::pid);
         let own = std::process::id().cast_signed();
-        let sender = |pid: i32| match Process::read(pid) {
-            // A privileged systemd-notify(1) that is the main process speaks for its parent.
-            _ if Some(pid) == main || pid == own || keeper == Some(pid) || tree.contains(pid) => Sender::OfCommand,
-            None if pid != 0 => Sender::Gone,
-            Some(_) | None => Sender::Stranger,
+        // A privileged systemd-notify(1) that is the main process speaks for its parent.
+        let is_of_command = |pid: i32| Some(pid) == main || pid == own || keeper == Some(pid) || tree.contains(pid);
+        // In this order: it may end any moment.
+        let sender = |pid: i32| match is_of_command(pid) {
+            true => Sender::OfCommand,
+            false if pid != 0 && Process::read(pid).is_none() => Sender::Gone,
+            false => Sender::Stranger,
         };
         Some((run, notify.take(most, sender)))
     }

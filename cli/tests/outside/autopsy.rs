@@ -4,7 +4,7 @@ use crate::support::{End, Place};
 
 fn autopsy(command: &[&str]) -> End {
     let place = Place::new();
-    let options = ["--timeout", "1", "--max-restarts", "0", "--grace-period", "1"];
+    let options = ["--timeout", "3", "--max-restarts", "0", "--grace-period", "1"];
     let end = crate::support::Supervised::start(place.supervisor(options.iter().chain(command))).end();
     end.assert_code(124);
     end.assert_tells(&["hung", "autopsy", "sent SIGTERM"]);
