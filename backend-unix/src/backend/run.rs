@@ -78,11 +78,15 @@ impl Run {
         let own = std::process::id().cast_signed();
         // A privileged systemd-notify(1) that is the main process speaks for its parent.
         let is_of_command = |pid: i32| Some(pid) == main || pid == own || keeper == Some(pid) || tree.contains(pid);
-        // In this order: it may end any moment.
-        let sender = |pid: i32| match is_of_command(pid) {
-            true => Sender::OfCommand,
-            false if pid != 0 && Process::read(pid).is_none() => Sender::Gone,
-            false => Sender::Stranger,
+        let sender = |pid: i32| {
+            if is_of_command(pid) {
+                Sender::OfCommand
+            } else if pid != 0 && Process::read(pid).is_none() {
+                // Looked at last: it may have ended while it was looked for in the tree.
+                Sender::Gone
+            } else {
+                Sender::Stranger
+            }
         };
         Some((run, notify.take(most, sender)))
     }

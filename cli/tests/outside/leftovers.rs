@@ -90,7 +90,7 @@ fn hang_and_leftovers_share_one_grace_period() {
     // The command uses up most of its grace period; what it leaves gets the rest.
     let daemon = format!("\"trap '' TERM\" '{LINGER}'");
     let script = format!("{DAEMONIZE} daemonize daemon {daemon}; trap 'sleep 2; exit 0' TERM; {LINGER}");
-    let end = place.run(&["--timeout", "1", "--grace-period", "5", "--max-restarts", "0"], &script);
+    let end = place.run(&["--timeout", "4", "--grace-period", "5", "--max-restarts", "0"], &script);
     end.assert_code(124);
     // Two grace periods would be 7 s. Log times are noted a little after the fact.
     let took = end.time_of("sent SIGKILL") - end.time_of("sent SIGTERM");
