@@ -4,8 +4,6 @@ use std::time::{Duration, Instant};
 
 /// For what the start depends on.
 pub const LONG: Duration = Duration::from_secs(2);
-/// The same, where nothing but this machine could be waited for: it may be very busy just when it starts.
-pub const LONGEST: Duration = Duration::from_secs(30);
 /// For what is merely good to know.
 pub const SHORT: Duration = Duration::from_millis(250);
 /// For all that is handed on at the end.

@@ -23,10 +23,8 @@ const SOCKET: &str = "notify";
 const PREFIX: &str = "supervisor-";
 /// A folder that has no socket after so long is left of a supervisor that was killed while it made them.
 const LONGEST_START: Duration = Duration::from_secs(60);
-/// No file system is waited for longer, unless nothing but this machine could hold it up.
+/// No file system is waited for longer.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// A busy machine may need that.
-const LONGEST_WORK: Duration = Duration::from_secs(2);
 
 /// Where the socket is.
 #[derive(Clone, Debug)]
@@ -74,9 +72,9 @@ impl Address {
 
     /// The same, but does not wait for a file system that does not answer.
     pub fn remove(&self) {
-        let Address::Folder { folder, .. } = self else { return };
+        let Address::Folder { .. } = self else { return };
         // What is not gone by then is swept by the next supervisor that looks here.
-        let _ = in_a_process(patience_for(folder), || {
+        let _ = in_a_process(PATIENCE, || {
             self.clear();
             Ok(())
         });
@@ -108,16 +106,12 @@ pub(crate) fn bind_somewhere() -> io::Result<(OwnedFd, Address, Option<io::Error
 fn bind_below(place: PathBuf, name: &str) -> io::Result<(OwnedFd, Address)> {
     let folder = place.join(name);
     Address::in_folder(folder.clone())?.raw()?;
-    in_a_process(patience_for(&folder), || create(&folder))?;
+    in_a_process(PATIENCE, || create(&folder))?;
     if is_at_hand(&folder) {
         sweep(&place);
         return bind_in_folder(folder);
     }
     within(PATIENCE, move || bind_in_folder(folder.clone()))
-}
-
-fn patience_for(folder: &Path) -> Duration {
-    if is_at_hand(folder) { LONGEST_WORK } else { PATIENCE }
 }
 
 /// Others may pass, and see nothing.

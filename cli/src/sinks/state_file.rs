@@ -146,8 +146,7 @@ fn version(form: FileForm, status: &Status) -> Version {
 /// That the file cannot be written, that its file system does not answer, or that it is something that must not be
 /// replaced: a device, a pipe, a folder.
 fn create(file: &OwnFile, first: &Version) -> io::Result<()> {
-    let patience = if is_at_hand(file.path()) { patience::LONGEST } else { patience::LONG };
-    in_a_process(patience, || {
+    in_a_process(patience::LONG, || {
         refuse_what_is_no_file(file.path())?;
         match first {
             Version::Text(text) => file.replace(text),
