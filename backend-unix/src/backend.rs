@@ -236,7 +236,7 @@ impl UnixBackend {
         }
         let notices = self.status.poll(now);
         self.tell_all(notices);
-        // Before those that wait: what is given up makes room for them.
+        // Before hooks that wait are started: one that is given up makes room.
         self.poll_partings(now);
         let company = self.children.company();
         let notices = self.hooks.as_mut().map(|hooks| hooks.poll(now, &self.signals, company));

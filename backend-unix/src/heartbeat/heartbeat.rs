@@ -371,7 +371,6 @@ mod tests {
         assert!(matches!(f.heartbeat.look().found, Found::Nothing(HeartbeatFound::NoFolder)));
     }
 
-    /// The stamp lies between the two looks, but it is that of the file, and not of the switch.
     /// Where stamps have whole seconds, a heartbeat may leave the file as it was.
     #[test]
     fn what_coarse_stamps_may_hide_is_a_heartbeat_until_they_would_tell() {
@@ -389,6 +388,7 @@ mod tests {
         assert_eq!(hidden(latest + 1), (Observation::ChangedSometime, Hiding::Impossible), "the clock was set back");
     }
 
+    /// The stamp lies between the two looks, but it is that of the file, and not of the switch.
     #[test]
     fn a_link_that_is_switched_is_a_heartbeat_of_unknown_time() {
         let mut f = fixture();

@@ -124,7 +124,8 @@ fn a_command_that_lies_there_is_waited_for_and_can_be_stopped() {
 #[test]
 fn of_the_signals_that_wait_for_a_start_only_so_many_are_kept() {
     let place = Place::new();
-    let Some(mut supervised) = start(&place, &["--no-heartbeat", "dead/command"], "") else { return };
+    let options = ["--no-heartbeat", "--grace-period", "60", "dead/command"];
+    let Some(mut supervised) = start(&place, &options, "") else { return };
     supervised.wait_for_line("the command's file system has not answered");
     // Real-time signals: each of them counts.
     (0..65).for_each(|_| supervised.signal("40"));

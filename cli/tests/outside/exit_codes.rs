@@ -89,12 +89,14 @@ fn what_a_user_may_not_reach_is_126_by_its_path_and_127_by_its_name() {
     let as_other = |words: &[&OsStr]| {
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).args(words);
+        command.stdin(std::process::Stdio::null()).env_remove("RUST_LOG");
         command
     };
     // The binary may lie where only root can go.
     let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
     let binary = folder.path().join("supervisor");
-    std::fs::copy(env!("CARGO_BIN_EXE_supervisor"), &binary).unwrap();
+    // By another process: a child of this one might have it open for writing when it is executed.
+    assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_supervisor")).arg(&binary).status().unwrap().success());
     // Setpriv itself still has the rights of root when it executes.
     let trial = as_other(&["env".as_ref(), binary.as_ref(), "--version".as_ref()]).output();
     if !trial.as_ref().is_ok_and(|trial| trial.status.success()) {

@@ -67,7 +67,7 @@ fn every_line_of_the_log_is_an_object() {
     }
     let of = |event| records.iter().find(|record| record["event"] == event).unwrap();
     assert_eq!((&of("hung")["level"], &of("hung")["run"]), (&"warn".into(), &1.into()));
-    assert!(of("hung")["silence"].as_f64().unwrap() >= 0.5);
+    assert!(of("hung")["silence"].as_f64().unwrap() >= 2.0);
     assert_eq!(of("backing_off")["delay"], 0.1);
     assert_eq!(of("done")["exit_code"], 3);
     assert_eq!((&of("exited")["signal"], &of("exited")["ending"]), (&15.into(), &"asked".into()));
@@ -246,18 +246,18 @@ fn a_command_that_repeats_its_status_costs_a_slow_hook_no_milestone() {
     }
 }
 
-/// One after another, these would take longer than the grace period.
+/// One after another, these would take twice the grace period.
 #[test]
 fn near_the_end_slow_hooks_run_side_by_side_and_all_of_them_arrive() {
     let place = Place::new();
-    let hook = place.script("hook", "sleep 2; echo $SUPERVISOR_EVENT >> calls");
+    let hook = place.script("hook", "sleep 1; echo $SUPERVISOR_EVENT >> calls");
     let hook = hook.to_str().unwrap();
-    let options = ["--no-heartbeat", "--on-event", hook, "--max-restarts", "4", "--backoff-factor", "0"];
+    let options = ["--no-heartbeat", "--on-event", hook, "--max-restarts", "9", "--backoff-factor", "0"];
     let end = place.run(&[&options[..], &["--grace-period", "16"]].concat(), "exit 3");
     end.assert_code(3);
     assert!(!end.log.contains("not told at the end"), "{}", end.log);
     let calls = place.read("calls");
-    for (event, times) in [("started", 5), ("exited", 5), ("done", 1)] {
+    for (event, times) in [("started", 10), ("exited", 10), ("done", 1)] {
         assert_eq!(calls.lines().filter(|call| *call == event).count(), times, "{event}: {calls}");
     }
 }
@@ -278,13 +278,12 @@ fn an_interrupt_ends_the_wait_for_hooks_at_the_end() {
     let hook = place.script("hook", "exec sleep 1000");
     let mut supervised = place.start(&["--grace-period", "200", "--on-event", hook.to_str().unwrap()], "exit 0");
     supervised.wait_for_line("finished");
-    let asked = now();
     supervised.signal("INT");
     let end = supervised.end();
     end.assert_code(0);
+    // Each of them would be ended after ten seconds, long before the grace period is over.
     end.assert_tells(&["not told at the end", "exited, done"]);
-    // One alone is given ten.
-    assert!(now() - asked < 9.0);
+    assert_eq!(end.count("still running after 10 s"), 0, "{}", end.log);
 }
 
 #[test]
@@ -423,8 +422,8 @@ fn hooks_that_fail_are_reported() {
     end.assert_tells(&["--on-event: started: the hook exited with code 5"]);
     end.assert_tells(&["--on-event: exited: the hook was killed by SIGKILL"]);
     let end = place.run(&[&options[..], &["--log-format", "json"]].concat(), "exit 0");
-    let told = log(&end).into_iter().find(|record| record["event"] == "trouble").unwrap();
-    assert_eq!((&told["with"], &told["error"]), (&"hook".into(), &"started: the hook exited with code 5".into()));
+    let told = log(&end).into_iter().find(|record| record["event"] == "trouble" && record["with"] == "hook").unwrap();
+    assert_eq!(told["error"], "started: the hook exited with code 5");
 }
 
 #[test]

@@ -332,7 +332,8 @@ fn hooks_and_probes_do_not_outlive_their_keepers() {
     for option in ["--on-event", "--probe"] {
         let place = Place::new();
         let helper = place.script("helper", &format!("(setsid sh -c 'echo $$ >> pids; exec sleep 1000' &); {STAY}"));
-        let mut supervised = place.start(&[option, helper.to_str().unwrap()], "echo > main; exec sleep 1000");
+        let options = [option, helper.to_str().unwrap(), "--timeout", "1000"];
+        let mut supervised = place.start(&options, "echo > main; exec sleep 1000");
         let command = supervised.command_pid();
         wait_until("both are up", || place.read("pids").lines().count() == 2);
         let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
@@ -465,7 +466,7 @@ fn a_keeper_of_a_hook_or_a_probe_that_is_stopped_goes_on() {
     for option in ["--on-event", "--probe"] {
         let place = Place::new();
         let helper = place.script("helper", "echo $$ > pid; exec sleep 1000");
-        let options = [option, helper.to_str().unwrap(), "--grace-period", "0.3"];
+        let options = [option, helper.to_str().unwrap(), "--timeout", "1000", "--grace-period", "3"];
         let supervised = place.start(&options, "exec sleep 1000");
         let keeper = parent_of(wait_for_file(&place.path("pid")).parse().unwrap());
         for _ in 0..3 {
@@ -580,7 +581,7 @@ fn a_hook_whose_keeper_is_traced_is_ended_and_others_follow() {
     let Some(mut debugger) = debugger(parent_of(pid), HOLDS_ON, &place) else { return };
     supervised.wait_for_line("does not take orders");
     wait_for_file(&place.path("next"));
-    assert!(!is_alive(pid));
+    wait_until("the hook is gone", || !is_alive(pid));
     supervised.signal("TERM");
     supervised.end().assert_code(0);
     debugger.kill().unwrap();
@@ -614,7 +615,8 @@ fn nothing_outlives_the_lower_keeper_of_a_first_process() {
     let place = Place::new();
     let mut command = Command::new("unshare");
     command.args(["--pid", "--fork", "--kill-child", "--mount-proc", env!("CARGO_BIN_EXE_supervisor")]);
-    command.args(["--no-heartbeat", "--backoff-factor", "0", "sh", "-c"]).current_dir(place.path(""));
+    command.args(["--no-heartbeat", "--backoff-factor", "0", "--grace-period", "60", "sh", "-c"]);
+    command.current_dir(place.path(""));
     // A daemon that lives on has the lock, so that the next one never comes up.
     command.arg("(setsid sh -c 'exec 9> lock; flock 9; echo up >> ups; exec sleep 1000' &); exec sleep 1000");
     let mut supervised = Supervised::start(command);

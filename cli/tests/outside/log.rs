@@ -17,7 +17,7 @@ fn it_is_empty_if_it_is_off() {
 #[test]
 fn it_can_be_quieter_or_more_detailed() {
     // The first look comes at 1.2 s and sees the heartbeat of 0.9 s, the second at 2.1 s and sees the one of 1.5 s.
-    let script = format!("for pause in 0.5 0.4 0.6 0.8; do echo > heartbeat.txt; {NOTE_BEAT}; sleep $pause; done");
+    let script = format!("for pause in 0.5 0.4 0.6 0.8; do {NOTE_BEAT}; echo > heartbeat.txt; sleep $pause; done");
     let run = |options: &[&str]| without_silence(1.2, |place| place.run(options, &script)).1;
     let quiet = run(&["-q", "--timeout", "1.2", "--max-restarts", "0"]);
     assert_eq!(quiet.log, "");

@@ -107,7 +107,7 @@ fn a_probe_that_runs_when_the_command_hangs_is_named() {
     let place = Place::new();
     let probe = place.script("probe", "[ -e second ] && exec sleep 1000; echo > second; exit 1");
     let options =
-        ["--probe", probe.to_str().unwrap(), "--probe-interval", "1", "--timeout", "2", "--max-restarts", "0"];
+        ["--probe", probe.to_str().unwrap(), "--probe-interval", "0.1", "--timeout", "6", "--max-restarts", "0"];
     let end = place.run(&options, "exec sleep 1000");
     end.assert_code(124);
     end.assert_tells(&["the probe was still running when the supervisor found that the command hangs"]);
@@ -276,7 +276,7 @@ fn the_interval_lies_between_the_end_of_a_probe_and_the_start_of_the_next() {
         let supervised = place.start(&[&["--probe", probe.to_str().unwrap()], options].concat(), BEAT);
         wait_until("there are some", || place.numbers("starts").len() >= 4);
         for (end, start) in place.numbers("ends").iter().zip(&place.numbers("starts")[1..]) {
-            assert!((0.5..30.0).contains(&(start - end)), "{options:?}: {}", start - end);
+            assert!((0.5..10.0).contains(&(start - end)), "{options:?}: {}", start - end);
         }
         supervised.signal("TERM");
         supervised.end().assert_code(0);

@@ -51,7 +51,9 @@ fn a_command_that_does_not_leave_is_killed_after_the_grace_period() {
         "killed by SIGKILL",
         "exit code 137",
     ]);
-    assert_eq!(end.count("does not take orders"), 0, "{}", end.log);
+    // A keeper that has no turn for a second looks as one that is held.
+    let was_quick = end.between("sent SIGKILL", "killed by SIGKILL") < 0.9;
+    assert!(!was_quick || end.count("does not take orders") == 0, "{}", end.log);
 }
 
 #[test]
@@ -82,7 +84,8 @@ fn a_second_interrupt_kills_at_once() {
 #[test]
 fn an_interrupt_counts_before_a_sigterm_that_comes_with_it() {
     let place = Place::new();
-    let mut supervised = place.start(&["--no-heartbeat"], &format!("{READY} exec sleep 1000"));
+    let options = ["--no-heartbeat", "--grace-period", "60"];
+    let mut supervised = place.start(&options, &format!("{READY} exec sleep 1000"));
     wait_for_file(&place.path("ready"));
     supervised.signal("STOP");
     wait_until("the supervisor is stopped", || state(supervised.pid()) == Some('T'));
