@@ -306,8 +306,8 @@ pub const NOTE_BEAT: &str = "read boot idle < /proc/uptime; echo $boot >> beats"
 pub const NOTE_BEAT_IN_PYTHON: &str =
     "import time; open('beats', 'a').write(f'{time.clock_gettime(time.CLOCK_BOOTTIME)}\\n')";
 
-/// Runs a command that beats, and notes each heartbeat before. On a machine that has too much to do it may in truth be silent for
-/// its timeout, in seconds: then it is rightly called hung, and shows nothing, and is run again.
+/// Runs a command that beats, and notes each heartbeat before it makes it. On a machine that has too much to do it may in
+/// truth be silent for its timeout, in seconds: then it is rightly called hung, and shows nothing, and is run again.
 pub fn without_silence(timeout: f64, run: impl Fn(&Place) -> End) -> (Place, End) {
     for _ in 0..20 {
         let place = Place::new();
