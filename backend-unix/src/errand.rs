@@ -24,8 +24,8 @@ const ROOM: usize = 256;
 /// Those of `work`, `TimedOut`, and `Interrupted`.
 pub fn in_a_process(patience: Duration, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     let Ok((answer, far)) = pipe_with(PipeFlags::CLOEXEC) else { return work() };
-    // SAFETY: before the command is started, hardly another thread is there to hold a lock; if one does, the child gets
-    // no further, and is given up.
+    // SAFETY: another thread may hold a lock just now, which is then never free in the child: it gets no further, and is
+    // given up.
     match unsafe { fork() } {
         Ok(ForkResult::Child) => {
             let _ = set_parent_process_death_signal(Some(Signal::KILL));

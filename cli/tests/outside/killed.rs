@@ -5,7 +5,7 @@ use crate::support::{
 };
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Child, Command};
 
 /// A command that hides what it starts. Each of its processes, `count` in all, writes its pid into the file `pids`.
 struct Tree {
@@ -483,21 +483,46 @@ pub const LETS_GO: &str = "os.waitpid(PID, 0x40000000)";
 /// One that does not.
 const HOLDS_ON: &str = "import time\ntime.sleep(1000)";
 
+/// A process that traces another. It ends with the test.
+pub struct Debugger(Child);
+
+impl Debugger {
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Waits until it ends by itself.
+    pub fn end(mut self) {
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Debugger {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A debugger that stops a process by PTRACE_SEIZE and PTRACE_INTERRUPT, and does that `then`. None where ptrace(2) is
-/// denied, or the process has ended before.
-pub fn debugger(pid: i32, then: &str, place: &Place) -> Option<std::process::Child> {
+/// denied.
+pub fn debugger(pid: i32, then: &str, place: &Place) -> Option<Debugger> {
+    const DENIED: i32 = 77;
     let then = then.replace("PID", &pid.to_string());
     let script = format!(
-        "import ctypes, os\nlibc = ctypes.CDLL(None, use_errno=True)\n\
+        "import ctypes, os\nfrom errno import EPERM, ENOSYS\nlibc = ctypes.CDLL(None, use_errno=True)\n\
          for request in 0x4206, 0x4207:\n\
-         \x20 if libc.ptrace(request, {pid}, 0, 0) != 0: raise SystemExit(ctypes.get_errno())\n\
+         \x20 if libc.ptrace(request, {pid}, 0, 0) != 0:\n\
+         \x20   raise SystemExit({DENIED} if ctypes.get_errno() in (EPERM, ENOSYS) else 2)\n\
          os.waitpid({pid}, 0x40000000)\nopen('held', 'w').write('held\\n')\n{then}"
     );
-    let mut debugger = Command::new(python()).args(["-c", &script]).current_dir(place.path("")).spawn().unwrap();
+    let mut debugger =
+        Debugger(Command::new(python()).args(["-c", &script]).current_dir(place.path("")).spawn().unwrap());
     let begun = std::time::Instant::now();
     while !place.path("held").exists() {
-        if let Some(errno) = debugger.try_wait().unwrap().and_then(|status| status.code()).filter(|&code| code != 0) {
-            skipped(&format!("ptrace(2): {}", std::io::Error::from_raw_os_error(errno)));
+        if let Some(status) = debugger.0.try_wait().unwrap().filter(|status| !status.success()) {
+            assert_eq!(status.code(), Some(DENIED), "the debugger of pid {pid}");
+            skipped("ptrace(2) is denied");
             return None;
         }
         assert!(begun.elapsed() < crate::support::PATIENCE);
@@ -513,11 +538,11 @@ fn a_keeper_that_is_traced_is_replaced_by_the_supervisor() {
     let mut supervised = place.start(&["--no-heartbeat", "--grace-period", "0.3"], "echo > ready; exec sleep 1000");
     wait_for_file(&place.path("ready"));
     let (command, keeper) = (supervised.command_pid(), supervised.keeper());
-    let Some(mut debugger) = debugger(keeper, LETS_GO, &place) else { return };
+    let Some(debugger) = debugger(keeper, LETS_GO, &place) else { return };
     supervised.signal("TERM");
     supervised.wait_for_line("does not take orders");
     let end = supervised.end();
-    debugger.wait().unwrap();
+    debugger.end();
     assert!(end.code.is_some(), "{}", end.log);
     assert!(!is_alive(keeper) && !is_alive(command));
 }
@@ -530,7 +555,7 @@ fn a_debugger_that_holds_a_dead_process_holds_up_nothing_but_that() {
     let mut supervised = place.start(&options, "sleep 1000 & echo > ready; exec sleep 1000");
     wait_for_file(&place.path("ready"));
     let (command, keeper) = (supervised.command_pid(), supervised.keeper());
-    let Some(mut first) = debugger(keeper, HOLDS_ON, &place) else { return };
+    let Some(first) = debugger(keeper, HOLDS_ON, &place) else { return };
     signal(command, "KILL");
     supervised.wait_for_line("does not take orders");
     let line = supervised.wait_for_line("run 2: started");
@@ -538,14 +563,11 @@ fn a_debugger_that_holds_a_dead_process_holds_up_nothing_but_that() {
     std::fs::remove_file(place.path("held")).unwrap();
     let pid = line.split_once("as pid ").unwrap().1.split(';').next().unwrap();
     let command = pid.parse().unwrap();
-    let Some(mut other) = debugger(command, HOLDS_ON, &place) else { return };
+    let Some(other) = debugger(command, HOLDS_ON, &place) else { return };
     signal(command, "KILL");
     supervised.wait_for_line("has ended, but the debugger that traces it has not let go of it");
-    [&mut first, &mut other].into_iter().for_each(|debugger| debugger.kill().unwrap());
+    drop([first, other]);
     supervised.wait_for_line("run 3: started");
-    for debugger in [&mut first, &mut other] {
-        debugger.wait().unwrap();
-    }
     supervised.signal("TERM");
     supervised.end().assert_code(0);
 }
@@ -560,14 +582,12 @@ fn a_probe_whose_keeper_is_traced_is_ended_and_others_follow() {
     let mut supervised = place.start(&options, "exec sleep 1000");
     wait_until("the probe runs", || place.read("pids").lines().count() == 2);
     let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
-    let Some(mut debugger) = debugger(parent_of(pids[1]), HOLDS_ON, &place) else { return };
+    let Some(_debugger) = debugger(parent_of(pids[1]), HOLDS_ON, &place) else { return };
     supervised.wait_for_line("does not take orders");
     supervised.wait_for_line("saw a heartbeat");
     assert!(pids.iter().all(|&pid| !is_alive(pid)), "{pids:?}");
     supervised.signal("TERM");
     supervised.end().assert_code(0);
-    debugger.kill().unwrap();
-    debugger.wait().unwrap();
 }
 
 /// So is a hook.
@@ -578,14 +598,12 @@ fn a_hook_whose_keeper_is_traced_is_ended_and_others_follow() {
     let options = ["--no-heartbeat", "--on-event", hook.to_str().unwrap(), "--backoff-factor", "0"];
     let mut supervised = place.start(&options, "[ $SUPERVISED_RESTARTS = 1 ] && exec sleep 1000; exit 1");
     let pid = wait_for_file(&place.path("pids")).parse().unwrap();
-    let Some(mut debugger) = debugger(parent_of(pid), HOLDS_ON, &place) else { return };
+    let Some(_debugger) = debugger(parent_of(pid), HOLDS_ON, &place) else { return };
     supervised.wait_for_line("does not take orders");
     wait_for_file(&place.path("next"));
     wait_until("the hook is gone", || !is_alive(pid));
     supervised.signal("TERM");
     supervised.end().assert_code(0);
-    debugger.kill().unwrap();
-    debugger.wait().unwrap();
 }
 
 /// Nor does one that holds the keeper of a hook outlive the supervisor with it.
@@ -597,12 +615,10 @@ fn a_hook_whose_keeper_is_traced_does_not_outlive_the_supervisor() {
     let supervised = place.start(&options, "exec sleep 1000");
     wait_until("the hook runs", || place.read("pids").lines().count() == 2);
     let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
-    let Some(mut debugger) = debugger(parent_of(pids[1]), HOLDS_ON, &place) else { return };
+    let Some(_debugger) = debugger(parent_of(pids[1]), HOLDS_ON, &place) else { return };
     supervised.signal("TERM");
     supervised.end().assert_code(0);
     assert!(pids.iter().all(|&pid| !is_alive(pid)), "{pids:?}");
-    debugger.kill().unwrap();
-    debugger.wait().unwrap();
 }
 
 /// As the first process it has two keepers. The lower one goes on when it is stopped; should it be killed, the upper one
@@ -654,12 +670,11 @@ fn a_first_process_goes_on_whichever_keeper_is_traced() {
             let upper = children(first)[0];
             let lower = children(upper)[0];
             let main = children(lower)[0];
-            let Some(mut debugger) = debugger(if outer { upper } else { lower }, then, &place) else { return };
+            let Some(debugger) = debugger(if outer { upper } else { lower }, then, &place) else { return };
             signal(main, "KILL");
             supervised.wait_for_line("run 2: started");
             // The kernel waits for the last process of the namespace, the dead one that is traced included.
-            let _ = debugger.kill();
-            debugger.wait().unwrap();
+            drop(debugger);
             signal(first, "TERM");
             let end = supervised.end();
             assert_eq!(end.code, Some(0), "{outer} {then}: {}", end.log);
@@ -675,11 +690,11 @@ fn the_end_of_a_command_is_noticed_though_its_keeper_is_traced() {
     let mut supervised = place.start(&options, "sleep 1000 & echo > ready; exec sleep 1000");
     wait_for_file(&place.path("ready"));
     let (command, keeper) = (supervised.command_pid(), supervised.keeper());
-    let Some(mut debugger) = debugger(keeper, LETS_GO, &place) else { return };
+    let Some(debugger) = debugger(keeper, LETS_GO, &place) else { return };
     signal(command, "KILL");
     supervised.wait_for_line("does not take orders");
     supervised.wait_for_line("run 2");
-    debugger.wait().unwrap();
+    debugger.end();
     assert!(!is_alive(keeper) && !is_alive(command));
     supervised.signal("TERM");
     supervised.end().assert_code(0);
@@ -692,12 +707,11 @@ fn a_keeper_waits_for_the_debugger_of_a_command_that_has_ended() {
     let mut supervised = place.start(&["--no-heartbeat", "--restart", "never"], "echo > ready; exec sleep 1000");
     wait_for_file(&place.path("ready"));
     let command = supervised.command_pid();
-    let Some(mut debugger) = debugger(command, HOLDS_ON, &place) else { return };
+    let Some(debugger) = debugger(command, HOLDS_ON, &place) else { return };
     signal(command, "KILL");
     supervised.wait_for_line("the debugger that traces it has not let go of it");
     assert!(is_alive(supervised.pid()) && crate::support::state(command) == Some('Z'));
-    debugger.kill().unwrap();
-    debugger.wait().unwrap();
+    drop(debugger);
     let end = supervised.end();
     end.assert_code(128 + 9);
     assert!(!end.log.contains("does not take orders"), "{}", end.log);
