@@ -4,6 +4,7 @@
 
 use crate::linux::{self, Closing};
 use crate::signals::is_stop_pending;
+use crate::tree::process::Process;
 use crate::worker::GLANCE;
 use nix::unistd::{ForkResult, fork};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -14,10 +15,14 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_parent_process
 use std::io;
 use std::time::{Duration, Instant};
 
+/// A process that is ready to run does not wait for a file system, but for its turn: where there is much to do, it gets so
+/// many times the patience.
+const PATIENCE_FOR_A_TURN: u32 = 10;
+
 /// The longest words of an error.
 const ROOM: usize = 256;
 
-/// What `work` comes to in a process of its own, unless that takes too long, or a request to stop comes meanwhile. Where
+/// What `work` comes to in a process of its own, unless that waits too long, or a request to stop comes meanwhile. Where
 /// none can be had, it is done here, however long it takes. What it changes in memory is lost with that process.
 ///
 /// # Errors
@@ -41,7 +46,7 @@ pub fn in_a_process(patience: Duration, work: impl FnOnce() -> io::Result<()>) -
         }
         Ok(ForkResult::Parent { child }) => {
             drop(far);
-            let result = wait(&answer, patience);
+            let result = wait(&answer, patience, || is_ready_to_run(child.as_raw()));
             let child = Pid::from_raw(child.as_raw()).expect("the pid of a child is positive");
             // One that has answered ends at once; one that is stuck is reaped when it is not stuck any more.
             let options = if is_known(&result) { WaitOptions::empty() } else { WaitOptions::NOHANG };
@@ -57,13 +62,22 @@ fn is_known(result: &io::Result<()>) -> bool {
     !matches!(result, Err(error) if [io::ErrorKind::TimedOut, io::ErrorKind::Interrupted].contains(&error.kind()))
 }
 
-fn wait(answer: &OwnedFd, patience: Duration) -> io::Result<()> {
-    let until = Instant::now() + patience;
+fn is_ready_to_run(pid: i32) -> bool {
+    Process::read(pid).is_some_and(|process| process.state == 'R')
+}
+
+fn wait(answer: &OwnedFd, patience: Duration, waits_for_a_turn: impl Fn() -> bool) -> io::Result<()> {
+    let begun = Instant::now();
+    let last = begun + patience * PATIENCE_FOR_A_TURN;
+    let mut until = begun + patience;
     loop {
         let left = until.saturating_duration_since(Instant::now());
         let glance = Timespec::try_from(left.min(GLANCE)).unwrap_or_default();
         match poll(&mut [PollFd::new(answer, PollFlags::IN)], Some(&glance)) {
             Ok(0) | Err(_) if is_stop_pending() => return Err(io::ErrorKind::Interrupted.into()),
+            Ok(0) | Err(_) if left.is_zero() && Instant::now() < last && waits_for_a_turn() => {
+                until = Instant::now() + GLANCE;
+            }
             Ok(0) | Err(_) if left.is_zero() => return Err(io::ErrorKind::TimedOut.into()),
             Ok(0) | Err(_) => {}
             Ok(_) => {
@@ -128,5 +142,19 @@ mod tests {
         });
         assert_eq!(error.unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert!(begun.elapsed() >= Duration::from_millis(50) && begun.elapsed() < LONG);
+    }
+
+    #[test]
+    fn one_that_is_ready_to_run_has_more_time_but_not_for_ever() {
+        let spin = |time: Duration| {
+            let begun = Instant::now();
+            while begun.elapsed() < time {}
+            Ok(())
+        };
+        in_a_process(Duration::from_millis(100), || spin(Duration::from_millis(300))).unwrap();
+        let begun = Instant::now();
+        let error = in_a_process(Duration::from_millis(20), || spin(LONG)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(begun.elapsed() >= Duration::from_millis(20) * PATIENCE_FOR_A_TURN && begun.elapsed() < LONG);
     }
 }
