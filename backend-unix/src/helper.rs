@@ -153,7 +153,11 @@ impl Helper {
         let heard = std::iter::from_fn(|| self.keeper.hear()).filter_map(|report| match report {
             Report::Ended { status, .. } => Some(HelperEnd::Exited(status)),
             Report::Failed { os_error } => Some(HelperEnd::NotStarted(os_error)),
-            Report::Forked { .. } | Report::Started { .. } | Report::Stopped { .. } | Report::Continued { .. } => None,
+            Report::Forked { .. }
+            | Report::Started { .. }
+            | Report::Stopped { .. }
+            | Report::Continued { .. }
+            | Report::TooLate { .. } => None,
         });
         let heard = heard.last();
         let end = match (self.ending, heard) {

@@ -10,7 +10,8 @@ use crate::notice::{Named, Target, Trouble, UnixNotice};
 use crate::signals::Signal;
 use children::{Member, children_of, members_below};
 use process::{Process, ProcessId, signal_if};
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 /// Everything below the keeper of a run, and what it was sent.
@@ -20,7 +21,15 @@ pub(crate) struct Tree {
     root: i32,
     company: Company,
     /// Who got which signal in this run: none gets the same one twice, but for SIGKILL.
-    sent: BTreeSet<(ProcessId, Signal)>,
+    sent: BTreeMap<(ProcessId, Signal), Way>,
+}
+
+/// How a process got a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// With the main process or its group, by the keeper.
+    WithMain,
+    ByItself,
 }
 
 /// How far processes can be seen.
@@ -81,7 +90,7 @@ impl Tree {
             Ok(()) => (Proc::Ours, None),
             Err(error) => (Proc::NotOurs, Some(UnixNotice::Trouble(Trouble::ProcessesInvisible { error }))),
         };
-        (Tree { proc, root: 0, company, sent: BTreeSet::new() }, notice)
+        (Tree { proc, root: 0, company, sent: BTreeMap::new() }, notice)
     }
 
     /// Another run begins, below this keeper.
@@ -133,8 +142,26 @@ impl Tree {
     /// are stopped, which do not see it until they go on.
     pub fn sent_to(&mut self, signal: Signal, got_it: impl Fn(&Process) -> bool) -> Vec<Named> {
         let members: Vec<_> = self.seen().into_iter().filter(got_it).collect();
-        self.sent.extend(members.iter().map(|process| (process.id, signal)));
+        self.sent.extend(members.iter().map(|process| ((process.id, signal), Way::WithMain)));
         members.iter().filter(|process| process.is_stopped()).map(Process::named).collect()
+    }
+
+    /// The main process had ended before that signal came: nobody got it. Tells whether anybody was thought to have.
+    pub fn not_sent_to(&mut self, signal: Signal) -> bool {
+        let before = self.sent.len();
+        self.sent.retain(|(_, sent), way| *sent != signal || *way == Way::ByItself);
+        self.sent.len() < before
+    }
+
+    /// Takes note of a signal to one process. Tells whether that did not get it before.
+    fn note(&mut self, id: ProcessId, signal: Signal) -> bool {
+        match self.sent.entry((id, signal)) {
+            Entry::Vacant(entry) => {
+                entry.insert(Way::ByItself);
+                true
+            }
+            Entry::Occupied(_) => false,
+        }
     }
 
     /// Sends a signal to all members that did not get it before, each one by itself.
@@ -146,7 +173,7 @@ impl Tree {
         let hidden = self.signal_hidden(&members, signal);
         let mut delivery = Delivery { notices: vec![], has_unseen: self.has_unreached(&members, signal) };
         let mut rest = seen(members);
-        rest.retain(|process| self.sent.insert((process.id, signal)));
+        rest.retain(|process| self.note(process.id, signal));
         delivery.notices.extend(signal_each(&rest, signal, hidden));
         delivery.notices.extend(wake(&rest));
         // What has executed another program since it was seen may be there still, but hidden.
@@ -173,9 +200,8 @@ impl Tree {
             let hidden = self.signal_hidden(&members, Signal::KILL);
             let mut found = seen(members);
             found.retain(|process| known.insert(process.id));
-            let (news, others): (Vec<_>, Vec<_>) = found
-                .into_iter()
-                .partition(|process| self.sent.insert((process.id, Signal::KILL)) && !already_killed(process));
+            let (news, others): (Vec<_>, Vec<_>) =
+                found.into_iter().partition(|process| self.note(process.id, Signal::KILL) && !already_killed(process));
             let is_last = news.is_empty() && others.is_empty();
             drop(signal_each(&others, Signal::KILL, vec![]));
             delivery.notices.extend(signal_each(&news, Signal::KILL, hidden));
@@ -189,12 +215,12 @@ impl Tree {
     /// Signals hidden members that did not get it before, and returns those that were reached.
     fn signal_hidden(&mut self, members: &[Member], signal: Signal) -> Vec<Named> {
         let unknown = |member: &&Member| match member {
-            Member::Hidden { pid, .. } => !self.sent.contains(&(id_of_hidden(*pid), signal)),
+            Member::Hidden { pid, .. } => !self.sent.contains_key(&(id_of_hidden(*pid), signal)),
             Member::Seen(_) => false,
         };
         let reached: Vec<_> =
             members.iter().filter(unknown).filter_map(|member| signal_hidden(member, signal)).collect();
-        self.sent.extend(reached.iter().map(|named| (id_of_hidden(named.pid), signal)));
+        self.sent.extend(reached.iter().map(|named| ((id_of_hidden(named.pid), signal), Way::ByItself)));
         reached
     }
 
@@ -205,7 +231,7 @@ impl Tree {
     /// Whether there may be members that did not get a signal. The keeper reaches them, but asks all of its children.
     fn has_unreached(&self, members: &[Member], signal: Signal) -> bool {
         let is_unreached = |member: &Member| match member {
-            Member::Hidden { pid, .. } => !self.sent.contains(&(id_of_hidden(*pid), signal)),
+            Member::Hidden { pid, .. } => !self.sent.contains_key(&(id_of_hidden(*pid), signal)),
             Member::Seen(_) => false,
         };
         self.proc == Proc::NotOurs || members.iter().any(is_unreached)

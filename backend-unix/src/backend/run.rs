@@ -148,6 +148,7 @@ impl UnixBackend {
                 }
                 self.take_findings();
             }
+            Effect::TooLate { signal } => self.ask_again(signal),
             Effect::Over(event) => self.queue.push_back(Incoming::Event(event)),
             Effect::Lost => self.adopt(),
             Effect::LostStarting { run, main } => {

@@ -22,6 +22,12 @@ const RESCAN_INTERVAL: Duration = Duration::from_millis(100);
 /// Signals that wait for the start of the command.
 const MOST_HELD: usize = 64;
 
+/// Whether the keeper has an order.
+enum Sent {
+    Yes,
+    No,
+}
+
 impl UnixBackend {
     pub(super) fn signal_run(&mut self, purpose: Purpose) {
         match (&mut self.run, purpose) {
@@ -93,8 +99,7 @@ impl UnixBackend {
             StopTarget::Group => Recipient::Group,
             StopTarget::Main => Recipient::Main,
         };
-        self.order(recipient, signal);
-        let Some(main) = self.main() else { return };
+        let (Sent::Yes, Some(main)) = (self.order(recipient, signal), self.main()) else { return };
         let stopped = self.tree.sent_to(signal, |process| match recipient {
             Recipient::Group => process.group == main || process.id.pid == main,
             Recipient::Main | Recipient::Children => process.id.pid == main,
@@ -114,6 +119,18 @@ impl UnixBackend {
         }
     }
 
+    /// A signal to the main process or its group came too late: what is left did not get it.
+    pub(super) fn ask_again(&mut self, number: i32) {
+        let Some(signal) = Signal::from_number(number) else { return };
+        let is_wrong = self.tree.not_sent_to(signal);
+        if let Run::Ended { .. } = self.run
+            && is_wrong
+            && signal == self.stop_signal
+        {
+            self.ask_leftovers(signal);
+        }
+    }
+
     fn ask_leftovers(&mut self, signal: Signal) {
         let delivery = self.tree.signal_rest(signal);
         self.deliver(signal, delivery);
@@ -122,7 +139,7 @@ impl UnixBackend {
     fn kill(&mut self) {
         self.tell_disregard();
         if let Run::Starting { .. } | Run::Alive { .. } = self.run {
-            self.order(Recipient::Group, Signal::KILL);
+            let _ = self.order(Recipient::Group, Signal::KILL);
         }
         let main = self.main();
         let delivery = self.tree.kill(|process| Some(process.group) == main);
@@ -169,18 +186,22 @@ impl UnixBackend {
     }
 
     /// Has the keeper send a signal, and tells of it.
-    fn order(&mut self, recipient: Recipient, signal: Signal) {
+    fn order(&mut self, recipient: Recipient, signal: Signal) -> Sent {
         let target = match (recipient, self.main()) {
             (Recipient::Group, Some(group)) => Target::Group { group },
             (Recipient::Main, Some(main)) => Target::Processes { processes: vec![named(main)] },
             (Recipient::Children, _) | (_, None) => Target::Unseen {},
         };
         match self.run.keeper().map(|keeper: &Keeper| keeper.order(recipient, signal)) {
-            Some(Ok(())) => self.tell(UnixNotice::SignalSent { signal, target }),
+            Some(Ok(())) => {
+                self.tell(UnixNotice::SignalSent { signal, target });
+                return Sent::Yes;
+            }
             // It is gone, with all that it kept, or is about to be known for lost.
             Some(Err(Errno::PIPE | Errno::CONNRESET)) | None => {}
             Some(Err(error)) => self.tell(failed(signal, target, error)),
         }
+        Sent::No
     }
 
     /// Tells what became of a signal to all members, and has the keeper reach those that only it can.
@@ -189,7 +210,7 @@ impl UnixBackend {
             Ok(Delivery { notices, has_unseen }) => {
                 self.tell_all(notices);
                 if has_unseen {
-                    self.order(Recipient::Children, signal);
+                    let _ = self.order(Recipient::Children, signal);
                 }
                 (Visibility::Clear, None)
             }

@@ -347,7 +347,11 @@ impl Keeper<'_> {
         let is_told = send(self.descriptors.line.as_raw_fd(), &report.to_bytes(), flags).is_ok();
         let is_of_main = match report {
             Report::Stopped { pid, .. } | Report::Continued { pid } => pid == self.main,
-            Report::Forked { .. } | Report::Started { .. } | Report::Failed { .. } | Report::Ended { .. } => false,
+            Report::Forked { .. }
+            | Report::Started { .. }
+            | Report::Failed { .. }
+            | Report::Ended { .. }
+            | Report::TooLate { .. } => false,
         };
         if is_of_main {
             self.unsaid = if is_told { Unsaid::Nothing } else { Unsaid::Latest(report) };

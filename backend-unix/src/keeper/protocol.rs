@@ -21,6 +21,8 @@ pub(crate) enum Report {
     Continued { pid: i32 },
     /// The main process ended.
     Ended { status: ExitStatus, leftovers: Leftovers },
+    /// An order for the main process or its group came when that had ended: nobody got this signal.
+    TooLate { signal: i32 },
 }
 
 /// Whether the keeper still has children.
@@ -60,6 +62,7 @@ impl Report {
             Report::Ended { status: ExitStatus::Code(code), leftovers } => [5, leftovers as i32, code.into()],
             Report::Ended { status: ExitStatus::Signal(signal), leftovers } => [6, leftovers as i32, signal.into()],
             Report::Forked { pid } => [7, pid, 0],
+            Report::TooLate { signal } => [8, signal, 0],
         };
         let mut bytes = [0; Report::LENGTH];
         for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
@@ -79,6 +82,7 @@ impl Report {
             [5, left, code] => Report::Ended { status: ExitStatus::Code(code as u8), leftovers: leftovers(left) },
             [7, pid, _] => Report::Forked { pid },
             [6, left, number] => Report::Ended { status: ExitStatus::Signal(number as u8), leftovers: leftovers(left) },
+            [8, signal, _] => Report::TooLate { signal },
             _ => return None,
         })
     }
@@ -217,7 +221,9 @@ impl KeeperMachine {
                 (self.state, [Some(Output::SignalChildren { signal }), None])
             }
             // The main process ended while the order was on its way: its number is not its own any more.
-            (State::Leftovers, Input::Ordered { recipient: Recipient::Main | Recipient::Group, .. }) => same,
+            (State::Leftovers, Input::Ordered { recipient: Recipient::Main | Recipient::Group, signal }) => {
+                (State::Leftovers, tell(Report::TooLate { signal }))
+            }
             (State::Running { .. } | State::Leftovers, Input::Executed | Input::ExecFailed { .. }) => same,
         }
     }
@@ -255,6 +261,7 @@ mod tests {
             Report::Continued { pid },
             Report::Ended { status: ExitStatus::Code(255), leftovers: Leftovers::None },
             Report::Ended { status: ExitStatus::Signal(9), leftovers: left },
+            Report::TooLate { signal },
         ];
         for report in reports {
             assert_eq!(Report::from_bytes(report.to_bytes()), Some(report));

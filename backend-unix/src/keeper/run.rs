@@ -107,6 +107,10 @@ pub(crate) enum Effect {
     Continued {
         pid: i32,
     },
+    /// The main process had ended before this signal to it or its group: nobody got it.
+    TooLate {
+        signal: i32,
+    },
     /// Nothing of the run is left.
     Over(Event),
     /// The keeper was killed before the main process was known to execute, or after it ended: what is left is adopted.
@@ -154,6 +158,7 @@ impl<K> Run<K> {
         let (next, effect) = match (std::mem::replace(self, Run::Idle), report) {
             (same, Report::Stopped { pid, signal }) => (same, Effect::Stopped { pid, signal }),
             (same, Report::Continued { pid }) => (same, Effect::Continued { pid }),
+            (same, Report::TooLate { signal }) => (same, Effect::TooLate { signal }),
             (Run::Starting { run, keeper, stall, held, .. }, Report::Forked { pid }) => {
                 (Run::Starting { run, keeper, main: Some(pid), stall, held }, Effect::None)
             }

@@ -13,7 +13,7 @@ struct Scene {
 
 impl Scene {
     fn was_sent(&self, pid: i32, signal: Signal) -> bool {
-        self.tree.sent.iter().any(|(id, sent)| id.pid == pid && *sent == signal)
+        self.tree.sent.keys().any(|(id, sent)| id.pid == pid && *sent == signal)
     }
 
     fn new(company: Company, script: &str) -> Scene {
@@ -139,6 +139,20 @@ fn a_stopped_process_goes_on_after_its_signal() {
 }
 
 #[test]
+fn a_signal_that_came_too_late_is_sent_after_all() {
+    let mut scene = Scene::new(Company::Alone, TWO);
+    let (one, other) = (scene.told(), scene.told());
+    assert!(scene.tree.sent_to(Signal::WINCH, |process| process.id.pid == one).is_empty());
+    scene.tree.sent_to(Signal::QUIT, |process| process.id.pid == one);
+    let before = scene.tree.signal_rest(Signal::WINCH).unwrap();
+    assert_eq!(sent(&before.notices), [(Signal::WINCH, vec![other])]);
+    assert!(scene.tree.not_sent_to(Signal::WINCH) && !scene.tree.not_sent_to(Signal::WINCH));
+    assert!(scene.was_sent(one, Signal::QUIT), "another signal");
+    let after = scene.tree.signal_rest(Signal::WINCH).unwrap();
+    assert_eq!(sent(&after.notices), [(Signal::WINCH, vec![one])], "the other has got it by itself");
+}
+
+#[test]
 fn all_are_killed_and_those_that_are_news_are_told() {
     let mut scene = Scene::new(Company::Alone, TWO);
     let (one, other) = (scene.told(), scene.told());
@@ -153,7 +167,7 @@ fn all_are_killed_and_those_that_are_news_are_told() {
 
 #[test]
 fn where_nothing_can_be_seen_the_keeper_is_to_reach_it() {
-    let mut tree = Tree { proc: Proc::NotOurs, root: 1, company: Company::Alone, sent: BTreeSet::new() };
+    let mut tree = Tree { proc: Proc::NotOurs, root: 1, company: Company::Alone, sent: BTreeMap::new() };
     assert!(tree.members().unwrap().is_empty() && tree.proc() == Proc::NotOurs);
     assert!(tree.signal_rest(Signal::TERM).unwrap().has_unseen && tree.kill(|_| false).unwrap().has_unseen);
     let (tree, notice) = Tree::new(Company::Alone);

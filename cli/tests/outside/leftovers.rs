@@ -1,6 +1,7 @@
 //! Nothing that a command started survives its end.
 
-use crate::support::{Place, is_alive, now, signal, state, wait_for_file, wait_until};
+use crate::support::{Place, Supervised, children, is_alive, now, signal, skipped, state, wait_for_file, wait_until};
+use std::process::Command;
 
 /// Starts a daemon in a session of its own, twice removed from the command: it does `$2`, writes its pid to `$1`, which
 /// is waited for, and goes on with `$3`.
@@ -104,13 +105,36 @@ fn background_children_get_one_stop_signal() {
     // The child stays, in the group of a command that leaves at once: as a leftover it would be asked again.
     let child = format!("trap 'echo TERM >> got' TERM; echo > ready; {LINGER}");
     let script = format!("sh -c \"{child}\" & wait");
-    let supervised = place.start(&["--grace-period", "0.6"], &script);
+    let supervised = place.start(&["--grace-period", "3"], &script);
     wait_for_file(&place.path("ready"));
     supervised.signal("TERM");
     let end = supervised.end();
     end.assert_code(0);
     assert_eq!(place.read("got"), "TERM\n", "{}", end.log);
     end.assert_tells(&["sent SIGTERM to process group", "was killed by SIGTERM", "sent SIGKILL to leftovers"]);
+}
+
+/// The main process ends while the order to ask its group is on its way, which strace(1) holds up.
+#[test]
+fn what_did_not_get_the_signal_to_the_group_is_asked_as_a_leftover() {
+    if !Command::new("strace").args(["-e", "trace=none", "true"]).output().is_ok_and(|out| out.status.success()) {
+        return skipped("strace(1) cannot be had here");
+    }
+    let place = Place::new();
+    let mut command = Command::new("strace");
+    command.args(["-o", "/dev/null", "-e", "trace=sendto", "-e", "inject=sendto:delay_enter=1000000:when=1"]);
+    command.args([env!("CARGO_BIN_EXE_supervisor"), "--no-heartbeat", "--grace-period", "60", "sh", "-c"]);
+    command
+        .arg(format!("sh -c \"trap 'echo TERM >> got; exit 0' TERM; echo > ready; {LINGER}\" & echo $$ > main; wait"));
+    command.current_dir(place.path(""));
+    let mut supervised = Supervised::start(command);
+    wait_for_file(&place.path("ready"));
+    signal(children(supervised.pid())[0], "TERM");
+    supervised.wait_for_line("asks the command to leave");
+    signal(pid(&place, "main"), "KILL");
+    let end = supervised.end();
+    end.assert_code(0);
+    assert_eq!(place.read("got"), "TERM\n", "{}", end.log);
 }
 
 #[test]

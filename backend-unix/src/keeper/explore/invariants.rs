@@ -1,7 +1,7 @@
 //! What holds always, each by its name and a sentence; and what is promised to come.
 
 use super::moves::Class;
-use super::world::{Asked, Daemon, Main, Parent, Stage, Supervisor, Told, World};
+use super::world::{Asked, Daemon, Hold, Main, Parent, Stage, Stop, Supervisor, Told, World};
 use supervisor_core::{Event, ExitStatus, RunId};
 
 /// The sentence that does not hold.
@@ -61,12 +61,22 @@ pub struct Promise {
     pub by: &'static [Class],
 }
 
-pub const PROMISES: [Promise; 3] = [
+pub const PROMISES: [Promise; 4] = [
     Promise {
         sentence: "a stop ends",
         is_due: |world| world.asked() == Asked::Stop,
         is_kept: |world| world.supervisor == Supervisor::Left,
         by: &[Class::Progress, Class::Kill],
+    },
+    Promise {
+        sentence: "what the main process leaves behind is asked to leave, too",
+        is_due: |world| {
+            let is_left = world.told() == Some(Told::Exited) && !world.keeper_was_killed;
+            let is_free = world.hold() != Hold::Traced;
+            is_left && is_free && world.asked() != Asked::Nothing && is_unasked(world)
+        },
+        is_kept: |world| !is_unasked(world),
+        by: &[Class::Progress],
     },
     Promise {
         sentence: "a lost keeper ends the run",
@@ -81,6 +91,10 @@ pub const PROMISES: [Promise; 3] = [
         by: &[Class::Progress],
     },
 ];
+
+fn is_unasked(world: &World) -> bool {
+    world.stop == Stop::NotSent && matches!(world.daemon, Daemon::Lives { .. })
+}
 
 fn holds(condition: bool, sentence: Broken) -> Result<(), Broken> {
     if condition { Ok(()) } else { Err(sentence) }

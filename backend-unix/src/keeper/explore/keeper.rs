@@ -3,7 +3,7 @@
 
 use super::Setup;
 use super::invariants::{Broken, order_reaches_its_own};
-use super::world::{At, Daemon, ExecResult, Group, Hold, Keeper, Loop, Main, Parent, Stage, World};
+use super::world::{At, Daemon, ExecResult, Group, Hold, Keeper, Loop, Main, Parent, Stage, Stop, World};
 use crate::keeper::protocol::{Input, KeeperMachine, Leftovers, Order, Output, Report};
 use crate::keeper::run::KeeperEnd;
 use crate::signals::Signal;
@@ -22,7 +22,8 @@ pub enum Turn {
 }
 
 /// What becomes of a message on a bounded line.
-enum Sent {
+#[derive(PartialEq, Eq)]
+pub enum Sent {
     Yes,
     /// There is no room.
     Full,
@@ -152,7 +153,9 @@ impl World {
     fn carry_out(&mut self, output: Output, setup: &Setup) -> Result<(), Broken> {
         match output {
             // Without room it is not its turn; without a supervisor it fails, and that is all.
-            Output::Tell(report) => drop(self.send(report, setup)),
+            Output::Tell(report) => {
+                self.send(report, setup);
+            }
             Output::SignalMain { main, signal } => {
                 order_reaches_its_own(self, main)?;
                 if self.main_has(main) && signal == Signal::KILL.number() {
@@ -164,10 +167,15 @@ impl World {
                 if self.number == main && signal == Signal::KILL.number() {
                     self.kill_group();
                 }
+                if self.number == main && signal == Signal::TERM.number() && self.daemon_is_in_group() {
+                    self.stop = Stop::Sent;
+                }
             }
             Output::SignalChildren { signal } => {
                 if signal == Signal::KILL.number() {
                     self.kill_children();
+                } else if self.daemon_parent() == Some(Parent::Keeper) {
+                    self.stop = Stop::Sent;
                 }
             }
             Output::Clear => self.keeper = Keeper::Clears { hold: Hold::None },

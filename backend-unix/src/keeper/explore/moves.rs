@@ -4,7 +4,7 @@ use super::Setup;
 use super::invariants::Broken;
 use super::keeper::Turn;
 use super::world::{
-    Adoption, Asked, Daemon, DeathSignal, ExecResult, Group, Hold, Keeper, Main, Parent, Stage, Told, World,
+    Adoption, Asked, Daemon, DeathSignal, ExecResult, Group, Hold, Keeper, Main, Note, Parent, Stage, Stop, Told, World,
 };
 use crate::keeper::run::KeeperEnd;
 use supervisor_core::ExitStatus;
@@ -191,6 +191,7 @@ impl World {
             Move::MainForksDaemon(group) => {
                 self.left.daemons -= 1;
                 self.daemon = Daemon::Lives { group, parent: Parent::Main };
+                (self.stop, self.note) = (Stop::NotSent, Note::None);
             }
             Move::NumberIsReused => self.stranger = true,
             Move::EndOfRunIsAskedFor => self.request(Asked::EndOfRun, setup),

@@ -2,7 +2,8 @@
 //! knows of a run is known by the machine that ships.
 
 use super::invariants::{Broken, exit_is_true, no_loss_without_a_kill, no_second_copy, nothing_is_left, one_end};
-use super::world::{Adoption, Asked, Daemon, Hold, Keeper, Main, Parent, Supervisor, Told, World};
+use super::keeper::Sent;
+use super::world::{Adoption, Asked, Daemon, Hold, Keeper, Main, Note, Parent, Stop, Supervisor, Told, World};
 use super::{NOW, Setup, Sight};
 use crate::keeper::exec::failure;
 use crate::keeper::protocol::{Order, Recipient};
@@ -111,12 +112,25 @@ impl World {
             Effect::None | Effect::Stopped { .. } | Effect::Continued { .. } => Ok(()),
             Effect::Started { run, main, held } => {
                 self.tell(Event::Started { run, pid: main.unsigned_abs() })?;
-                held.into_iter().for_each(|signal| self.order(Recipient::Main, signal, setup));
+                held.into_iter().for_each(|signal| {
+                    self.order(Recipient::Main, signal, setup);
+                });
                 Ok(())
             }
             Effect::Exited { run, status, .. } => {
                 exit_is_true(self, status)?;
-                self.tell(Event::Exited { run, status })
+                self.tell(Event::Exited { run, status })?;
+                if self.asked() != Asked::Nothing {
+                    self.ask_leftovers(setup);
+                }
+                Ok(())
+            }
+            Effect::TooLate { signal } => {
+                if signal == Signal::TERM.number() && self.note == Note::WithMain {
+                    self.note = Note::None;
+                    self.ask_leftovers(setup);
+                }
+                Ok(())
             }
             Effect::Over(event) => self.tell(event),
             Effect::Lost => {
@@ -173,9 +187,30 @@ impl World {
         let Supervisor::Lives { run, asked, .. } = &mut self.supervisor else { return };
         *asked = new;
         match run {
-            Run::Starting { .. } | Run::Alive { .. } => self.order(Recipient::Group, Signal::TERM, setup),
-            Run::Ended { .. } if setup.sight == Sight::None => self.order(Recipient::Children, Signal::TERM, setup),
-            Run::Idle | Run::Ended { .. } => {}
+            Run::Starting { .. } | Run::Alive { .. } => self.ask_main(setup),
+            Run::Ended { .. } => self.ask_leftovers(setup),
+            Run::Idle => {}
+        }
+    }
+
+    fn ask_main(&mut self, setup: &Setup) {
+        let knows_main = !matches!(self.run(), Some(Run::Starting { main: None, .. }));
+        let sees_daemon = knows_main && setup.sight == Sight::All && self.daemon_is_in_group();
+        if self.order(Recipient::Group, Signal::TERM, setup) == Sent::Yes && sees_daemon {
+            self.note = Note::WithMain;
+        }
+    }
+
+    /// Those that it sees it asks itself, unless they were asked before.
+    fn ask_leftovers(&mut self, setup: &Setup) {
+        match setup.sight {
+            Sight::None => {
+                if self.order(Recipient::Children, Signal::TERM, setup) == Sent::Full {
+                    self.stop = Stop::Failed;
+                }
+            }
+            Sight::All if self.note == Note::None => (self.note, self.stop) = (Note::ByItself, Stop::Sent),
+            Sight::All => {}
         }
     }
 
@@ -183,7 +218,9 @@ impl World {
     pub fn forward(&mut self, setup: &Setup) {
         match self.run_mut() {
             Some(Run::Starting { held, .. }) => held.push(Signal::HUP),
-            Some(Run::Alive { .. }) => self.order(Recipient::Main, Signal::HUP, setup),
+            Some(Run::Alive { .. }) => {
+                self.order(Recipient::Main, Signal::HUP, setup);
+            }
             Some(Run::Idle | Run::Ended { .. }) | None => {}
         }
     }
@@ -216,10 +253,13 @@ impl World {
     }
 
     /// Without room, or without a keeper at the other end, it fails at once.
-    fn order(&mut self, recipient: Recipient, signal: Signal, setup: &Setup) {
+    fn order(&mut self, recipient: Recipient, signal: Signal, setup: &Setup) -> Sent {
         let is_heard = self.keeper_lives() && self.run().is_some_and(|run| run.keeper().is_some());
         if is_heard && self.orders.len() < setup.room {
             self.orders.push_back(Order { recipient, signal });
+            Sent::Yes
+        } else {
+            Sent::Full
         }
     }
 

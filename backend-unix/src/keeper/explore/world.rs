@@ -25,6 +25,10 @@ pub struct World {
     /// How the main process of this run ended, in truth.
     pub main_end: Option<ExitStatus>,
     pub daemon: Daemon,
+    /// Whether the daemon got the stop signal, in truth.
+    pub stop: Stop,
+    /// What the supervisor takes for true of that.
+    pub note: Note,
     /// The number of the main process and of its group.
     pub number: i32,
     /// Whether `NUMBER` was given to a process that is none of the command's, and to its group.
@@ -208,6 +212,22 @@ pub enum Daemon {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stop {
+    NotSent,
+    Sent,
+    /// The line had no room for the order, which is told.
+    Failed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Note {
+    None,
+    /// It got the signal with the group of the main process.
+    WithMain,
+    ByItself,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Group {
     OfMain,
     Own,
@@ -226,6 +246,8 @@ impl World {
             main: Main::None,
             main_end: None,
             daemon: Daemon::None,
+            stop: Stop::NotSent,
+            note: Note::None,
             number: NUMBER,
             stranger: false,
             left: setup.left.clone(),
