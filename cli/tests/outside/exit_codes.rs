@@ -1,6 +1,6 @@
 //! The exit code of the supervisor tells how it ended.
 
-use crate::support::{Place, Supervised, skipped};
+use crate::support::{Place, Supervised, copy_program, skipped};
 use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -48,9 +48,7 @@ fn a_command_that_is_not_there_is_127_at_once() {
 #[test]
 fn a_script_without_its_interpreter_is_127() {
     let place = Place::new();
-    let script = place.path("script");
-    std::fs::write(&script, "#!/no/such/interpreter\n").unwrap();
-    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+    let script = place.program("script", "#!/no/such/interpreter\n");
     let end = Supervised::start(place.supervisor([&script])).end();
     end.assert_code(127);
     assert!(end.log.contains("interpreter"), "{}", end.log);
@@ -60,8 +58,7 @@ fn a_script_without_its_interpreter_is_127() {
 fn a_command_that_cannot_be_executed_is_126_at_once() {
     let place = Place::new();
     std::fs::write(place.path("text"), "no program").unwrap();
-    std::fs::write(place.path("garbage"), "\0no program").unwrap();
-    std::fs::set_permissions(place.path("garbage"), PermissionsExt::from_mode(0o755)).unwrap();
+    place.program("garbage", "\0no program");
     for command in ["./text", "./garbage", "/tmp"] {
         let end = Supervised::start(place.supervisor([command])).end();
         end.assert_code(126);
@@ -95,8 +92,7 @@ fn what_a_user_may_not_reach_is_126_by_its_path_and_127_by_its_name() {
     // The binary may lie where only root can go.
     let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
     let binary = folder.path().join("supervisor");
-    // By another process: a child of this one might have it open for writing when it is executed.
-    assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_supervisor")).arg(&binary).status().unwrap().success());
+    copy_program(env!("CARGO_BIN_EXE_supervisor"), &binary);
     // Setpriv itself still has the rights of root when it executes.
     let trial = as_other(&["env".as_ref(), binary.as_ref(), "--version".as_ref()]).output();
     if !trial.as_ref().is_ok_and(|trial| trial.status.success()) {
@@ -150,7 +146,7 @@ fn always_restarting_passes_on_a_success_too() {
 #[test]
 fn a_busy_program_file_is_a_failed_run() {
     let place = Place::new();
-    std::fs::copy("/bin/true", place.path("busy")).unwrap();
+    copy_program("/bin/true", place.path("busy"));
     let writer = std::fs::File::options().append(true).open(place.path("busy")).unwrap();
     let options = ["--max-restarts", "-1", "--backoff-factor", "0.05", "./busy"];
     let mut supervised = Supervised::start(place.supervisor(options));
@@ -187,7 +183,7 @@ fn a_command_that_disappears_is_a_failed_run() {
 fn a_command_for_which_no_process_can_be_had_is_a_failed_run() {
     let place = Place::new();
     std::fs::set_permissions(place.path(""), PermissionsExt::from_mode(0o777)).unwrap();
-    std::fs::copy(env!("CARGO_BIN_EXE_supervisor"), place.path("supervisor")).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_supervisor"), place.path("supervisor"));
     // The limit does not bind root.
     let launcher = "import os,resource,sys\nif os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n\
                     resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))\nos.execv(sys.argv[1], sys.argv[1:])";

@@ -1,6 +1,6 @@
 //! What somebody meets who has just begun: no heartbeat comes, a word is mistyped, a shell is missing.
 
-use crate::support::{End, Place, Supervised, python, skipped};
+use crate::support::{End, Place, Supervised, copy_program, python, skipped};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -154,7 +154,7 @@ fn a_supervisor_that_may_not_look_at_the_heartbeat_says_so() {
     allow(&place, "", 0o755);
     std::fs::create_dir(place.path("closed")).unwrap();
     allow(&place, "closed", 0o700);
-    std::fs::copy(env!("CARGO_BIN_EXE_supervisor"), place.path("supervisor")).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_supervisor"), place.path("supervisor"));
     let mut command = Command::new(OTHER[0]);
     command.args(&OTHER[1..]).arg(place.path("supervisor")).args(ONE_HANG);
     command.args(["--heartbeat-file", "closed/beat", "sh", "-c", BEAT]).current_dir(place.path(""));

@@ -65,7 +65,7 @@ fn nor_is_one_whose_supervisor_is_stopped() {
 #[test]
 fn a_hung_command_is_not() {
     let place = Place::new();
-    let options = ["--timeout", "0.3", "--grace-period", "1000"];
+    let options = ["--timeout", "3", "--grace-period", "1000"];
     let supervised = start(&place, &options, &format!("trap '' TERM; {LINGER}"));
     wait_for_state(&place, "hung");
     assert_unhealthy(&place, &["unhealthy", "web", "run 1 has been hung since"]);

@@ -1,7 +1,7 @@
 //! `/proc` hides processes from an ordinary user (`hidepid`, proc(5)): one that is not dumpable is not in it at all, or
 //! cannot be looked at. It is asked, killed and waited for all the same.
 
-use crate::support::{End, Place, Supervised, python, skipped, wait_until};
+use crate::support::{End, Place, Supervised, copy_program, python, skipped, wait_until};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -40,7 +40,7 @@ fn place() -> Place {
         ("/bin/sleep", "hidden", 0o711),
         ("/bin/sh", "shell", 0o711),
     ] {
-        std::fs::copy(program, place.path(name)).unwrap();
+        copy_program(program, place.path(name));
         allow(name, mode);
     }
     place

@@ -1,11 +1,12 @@
 //! The supervisor or the keeper is killed: nothing of the command outlives it, and nothing else is touched.
 
 use crate::support::{
-    Place, Supervised, children, is_alive, name_of, python, signal, skipped, state, wait_for_file, wait_until,
+    Guarded, Place, Supervised, children, copy_program, is_alive, name_of, python, signal, skipped, state,
+    wait_for_file, wait_until,
 };
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, Command};
+use std::process::Command;
 
 /// A command that hides what it starts. Each of its processes, `count` in all, writes its pid into the file `pids`.
 struct Tree {
@@ -98,8 +99,7 @@ fn sessions() -> Vec<Tree> {
 fn place_of_trees() -> Place {
     let place = Place::new();
     for (name, text) in PROGRAMS {
-        std::fs::write(place.path(name), text).unwrap();
-        std::fs::set_permissions(place.path(name), Permissions::from_mode(0o755)).unwrap();
+        place.program(name, text);
     }
     std::fs::set_permissions(place.path(""), Permissions::from_mode(0o777)).unwrap();
     std::fs::write(place.path("pids"), "").unwrap();
@@ -220,7 +220,7 @@ fn nothing_outlives_the_supervisor_of_an_ordinary_user() {
     // The binary may lie where only root can go.
     let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
     let binary = folder.path().join("supervisor");
-    std::fs::copy(env!("CARGO_BIN_EXE_supervisor"), &binary).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_supervisor"), &binary);
     // They need a right, or an interpreter that may lie where only root can go.
     let cannot = ["another user", "below a supervisor of its own"];
     let can_run = |program: &str| {
@@ -293,7 +293,7 @@ fn a_fork_chain_does_not_outlive_the_supervisor() {
     for _ in 0..5 {
         let place = Place::new();
         let name = format!("chain{}", std::process::id());
-        std::fs::copy("/bin/sh", place.path(&name)).unwrap();
+        copy_program("/bin/sh", place.path(&name));
         let program = place.path(&name).display().to_string();
         std::fs::write(place.path("link"), format!("echo > up; setsid {program} ./link & exit 0\n")).unwrap();
         let supervised = place.start(&["--no-heartbeat"], &format!("{program} ./link; sleep 1000"));
@@ -338,8 +338,12 @@ fn hooks_and_probes_do_not_outlive_their_keepers() {
         wait_until("both are up", || place.read("pids").lines().count() == 2);
         let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
         let parent = parent_of(command);
-        let keeper =
-            children(supervised.pid()).into_iter().find(|&child| child != parent && name_of(child) == "keeper");
+        let mut keeper = None;
+        wait_until("there is a keeper", || {
+            keeper =
+                children(supervised.pid()).into_iter().find(|&child| child != parent && name_of(child) == "keeper");
+            keeper.is_some()
+        });
         signal(keeper.unwrap(), "KILL");
         wait_for_end_of(option, &pids);
         assert!(is_alive(command));
@@ -407,7 +411,7 @@ fn strangers_outlive_everything() {
                 let upper = supervised.keeper();
                 let lower = children(upper)[0];
                 // One kill by name does not hit both.
-                assert_eq!([name_of(upper), name_of(lower)], ["reaper", "keeper"]);
+                wait_until("they have their names", || [name_of(upper), name_of(lower)] == ["reaper", "keeper"]);
                 signal(upper, "KILL");
                 supervised.wait_for_line("run 2: started");
             }
@@ -483,24 +487,17 @@ pub const LETS_GO: &str = "os.waitpid(PID, 0x40000000)";
 /// One that does not.
 const HOLDS_ON: &str = "import time\ntime.sleep(1000)";
 
-/// A process that traces another. It ends with the test.
-pub struct Debugger(Child);
+/// A process that traces another.
+pub struct Debugger(Guarded);
 
 impl Debugger {
     pub fn id(&self) -> u32 {
-        self.0.id()
+        self.0.0.id()
     }
 
     /// Waits until it ends by itself.
     pub fn end(mut self) {
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Debugger {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        self.0.0.wait().unwrap();
     }
 }
 
@@ -516,8 +513,8 @@ pub fn debugger(pid: i32, then: &str, place: &Place) -> Option<Debugger> {
          \x20   raise SystemExit({DENIED} if ctypes.get_errno() in (EPERM, ENOSYS) else 2)\n\
          os.waitpid({pid}, 0x40000000)\nopen('held', 'w').write('held\\n')\n{then}"
     );
-    let mut debugger =
-        Debugger(Command::new(python()).args(["-c", &script]).current_dir(place.path("")).spawn().unwrap());
+    let debugger = Command::new(python()).args(["-c", &script]).current_dir(place.path("")).spawn();
+    let mut debugger = Guarded(debugger.unwrap());
     let begun = std::time::Instant::now();
     while !place.path("held").exists() {
         if let Some(status) = debugger.0.try_wait().unwrap().filter(|status| !status.success()) {
@@ -528,7 +525,7 @@ pub fn debugger(pid: i32, then: &str, place: &Place) -> Option<Debugger> {
         assert!(begun.elapsed() < crate::support::PATIENCE);
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
-    Some(debugger)
+    Some(Debugger(debugger))
 }
 
 /// A debugger that holds the keeper holds up neither a stop nor an exit.

@@ -1,8 +1,9 @@
 //! The log never gets in the way.
 
-use crate::support::{NOTE_BEAT, Place, Supervised, wait_for_file, wait_until, without_silence};
-use std::io::Read;
+use crate::support::{Guarded, NOTE_BEAT, Place, Supervised, wait_for_file, wait_until, without_silence};
+use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
+use std::sync::mpsc::channel;
 
 #[test]
 fn it_is_empty_if_it_is_off() {
@@ -49,12 +50,12 @@ fn a_reader_that_stalls_delays_nothing() {
     let script = "echo >> runs; exit 1";
     let mut command = place.supervisor(options.into_iter().chain(["sh", "-c", script]));
     // Nobody reads this pipe until all is over: it holds far less than is logged.
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_until("it has made all its restarts", || child.try_wait().unwrap().is_some());
-    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let mut child = Guarded(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+    wait_until("it has made all its restarts", || child.0.try_wait().unwrap().is_some());
+    assert_eq!(child.0.wait().unwrap().code(), Some(1));
     assert_eq!(place.read("runs").len(), 1001);
     let mut log = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    child.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
     assert!(log.lines().count() < 2000, "{} lines", log.lines().count());
 }
 
@@ -62,30 +63,27 @@ fn a_reader_that_stalls_delays_nothing() {
 fn dropped_lines_are_counted_once_the_reader_reads_again() {
     let place = Place::new();
     // Fails over and over until it is told to rest.
-    let script = "echo >> runs; [ -e rest ] && exec sleep 1000; exit 1";
+    let script = "echo >> runs; [ -e rest ] && { trap '' USR1; exec sleep 1000; }; exit 1";
     let mut command = place.supervisor(["--backoff-factor", "0", "sh", "-c", script]);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = Guarded(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
     wait_until("more is logged than fits", || place.read("runs").len() > 800);
     std::fs::write(place.path("rest"), "").unwrap();
-    let mut stderr = child.stderr.take().unwrap();
-    let reader = std::thread::spawn(move || {
-        let mut log = String::new();
-        stderr.read_to_string(&mut log).unwrap();
-        log
-    });
-    let pid = child.id() as i32;
-    let mut runs = 0;
-    wait_until("it rests", || {
-        let before = std::mem::replace(&mut runs, place.read("runs").len());
-        before == runs && crate::support::state(pid) == Some('S')
+    let (told, lines) = channel();
+    let stderr = BufReader::new(child.0.stderr.take().unwrap());
+    std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| told.send(line)));
+    let pid = child.0.id() as i32;
+    let mut lost = None;
+    // Each signal is a line in the log, until one finds room there.
+    wait_until("lost lines are counted", || {
+        crate::support::signal(pid, "USR1");
+        lost = lines.try_iter().find(|line| line.contains("the log has lost "));
+        lost.is_some()
     });
     crate::support::signal(pid, "TERM");
-    wait_until("it is stopped", || child.try_wait().unwrap().is_some());
-    let log = reader.join().unwrap();
-    let lost = log.lines().find_map(|line| line.split_once("the log has lost "));
-    let lost = lost.unwrap_or_else(|| panic!("nothing of lost lines in {} bytes of log", log.len()));
-    let number = lost.1.split(' ').next().unwrap_or_default();
-    assert!(lost.0.contains(" WARN ") && number.parse::<u32>().unwrap() > 0, "{lost:?}");
+    wait_until("it is stopped", || child.0.try_wait().unwrap().is_some());
+    let (before, number) = lost.as_ref().and_then(|line| line.split_once("the log has lost ")).unwrap();
+    let number = number.split(' ').next().unwrap_or_default();
+    assert!(before.contains(" WARN ") && number.parse::<u32>().unwrap() > 0, "{lost:?}");
 }
 
 #[test]
@@ -93,12 +91,12 @@ fn a_reader_that_goes_away_ends_nothing() {
     let place = Place::new();
     let script = "echo > ready; while :; do echo > heartbeat.txt; echo >> beats; sleep 0.05; done";
     let mut command = place.supervisor(["--timeout", "0.5", "sh", "-c", script]);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    drop(child.stderr.take());
+    let mut child = Guarded(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+    drop(child.0.stderr.take());
     wait_for_file(&place.path("ready"));
     wait_until("it has beaten for more than a timeout", || place.read("beats").len() > 20);
-    assert!(child.try_wait().unwrap().is_none());
-    crate::support::signal(child.id() as i32, "TERM");
-    wait_until("it is stopped", || child.try_wait().unwrap().is_some());
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(child.0.try_wait().unwrap().is_none());
+    crate::support::signal(child.0.id() as i32, "TERM");
+    wait_until("it is stopped", || child.0.try_wait().unwrap().is_some());
+    assert_eq!(child.0.wait().unwrap().code(), Some(0));
 }

@@ -87,10 +87,10 @@ fn a_command_may_set_its_timeout() {
 #[test]
 fn a_command_may_ask_for_time_to_leave() {
     let script = "import signal\n\
-        def leave(*_): tell('EXTEND_TIMEOUT_USEC=60000000'); time.sleep(2); sys.exit(0)\n\
+        def leave(*_): tell('EXTEND_TIMEOUT_USEC=60000000'); time.sleep(5); sys.exit(0)\n\
         signal.signal(signal.SIGTERM, leave); tell('READY=1'); idle()";
     let place = Place::new();
-    let mut supervised = start(&place, &["--grace-period", "1"], script);
+    let mut supervised = start(&place, &["--grace-period", "3"], script);
     supervised.wait_for_line("is ready");
     supervised.signal("TERM");
     let end = supervised.end();
@@ -254,16 +254,8 @@ fn the_python_library_works_unmodified() {
     let script = "import sdnotify, time\nn = sdnotify.SystemdNotifier(debug=True)\nn.notify('READY=1')\n\
                   for i in range(6): n.notify('WATCHDOG=1'); n.notify(f'STATUS=round {i}'); time.sleep(0.3)\n\
                   while True: time.sleep(1)";
-    let mut command = place.supervisor([
-        "--notify",
-        "--timeout",
-        "1.5",
-        "--max-restarts",
-        "0",
-        crate::support::python(),
-        "-c",
-        script,
-    ]);
+    let mut command =
+        place.supervisor(["--notify", "--timeout", "5", "--max-restarts", "0", crate::support::python(), "-c", script]);
     command.env("PYTHONPATH", library);
     let end = Supervised::start(command).end();
     end.assert_code(124);

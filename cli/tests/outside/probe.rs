@@ -122,8 +122,8 @@ fn a_file_counts_where_the_probe_fails_and_the_probe_where_the_file_is_silent() 
     assert_eq!(end.count("hung"), 0, "{}", end.log);
 
     let place = Place::new();
-    let succeeds = ["--probe", "true", "--probe-interval", "0.1", "--timeout", "1", "--max-restarts", "0"];
-    let end = place.run(&succeeds, "sleep 2.5");
+    let succeeds = ["--probe", "true", "--probe-interval", "0.1", "--timeout", "3", "--max-restarts", "0"];
+    let end = place.run(&succeeds, "sleep 7.5");
     end.assert_code(0);
     assert_eq!(end.count("hung"), 0, "{}", end.log);
     end.assert_tells(&["heartbeat of pid", "for the first time", "finished"]);

@@ -298,7 +298,7 @@ fn an_interrupt_that_a_wrapper_doubles_is_one() {
     let place = Place::new();
     let script = format!("trap 'sleep 0.5; echo > left; exit 0' TERM; {LINGER}");
     let mut command = Command::new("timeout");
-    command.args(["--preserve-status", "-s", "INT", "2", "env", "--default-signal", env!("CARGO_BIN_EXE_supervisor")]);
+    command.args(["--preserve-status", "-s", "INT", "6", "env", "--default-signal", env!("CARGO_BIN_EXE_supervisor")]);
     command.args(["sh", "-c", &script]).current_dir(place.path(""));
     let end = Supervised::start(command).end();
     end.assert_code(0);

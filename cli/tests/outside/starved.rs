@@ -1,8 +1,8 @@
 //! A system that denies what is taken for granted: descriptors, memory, processes, standard streams, folders.
 
 use crate::support::{
-    End, NOTE_BEAT, NOTE_BEAT_IN_PYTHON, Place, Supervised, children, is_alive, now, signal, wait_for_file, wait_until,
-    without_silence,
+    End, NOTE_BEAT, NOTE_BEAT_IN_PYTHON, Place, Supervised, children, copy_program, is_alive, now, signal,
+    wait_for_file, wait_until, without_silence,
 };
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -180,7 +180,7 @@ fn a_heartbeat_directory_may_go_and_come() {
 fn a_heartbeat_directory_that_becomes_unreadable_is_told() {
     let place = Place::new();
     std::fs::set_permissions(place.path(""), PermissionsExt::from_mode(0o777)).unwrap();
-    std::fs::copy(env!("CARGO_BIN_EXE_supervisor"), place.path("supervisor")).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_supervisor"), place.path("supervisor"));
     let unprivileged = "import os,sys\nif os.getuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n\
                         os.makedirs('sub'); os.execv(sys.argv[1], sys.argv[1:])";
     let mut command = Command::new(crate::support::python());

@@ -102,7 +102,7 @@ fn an_interrupt_counts_before_a_sigterm_that_comes_with_it() {
 fn a_second_sigterm_changes_nothing() {
     let place = Place::new();
     let script = format!("trap 'echo TERM >> got; echo term > asked' TERM; {READY} {LINGER}");
-    let supervised = place.start(&["--grace-period", "1"], &script);
+    let supervised = place.start(&["--grace-period", "3"], &script);
     wait_for_file(&place.path("ready"));
     let asked = now();
     supervised.signal("TERM");
@@ -111,7 +111,7 @@ fn a_second_sigterm_changes_nothing() {
         supervised.signal("TERM");
     }
     supervised.end().assert_code(137);
-    assert!(now() - asked >= 1.0);
+    assert!(now() - asked >= 3.0);
     assert_eq!(place.read("got"), "TERM\n");
 }
 
@@ -119,7 +119,7 @@ fn a_second_sigterm_changes_nothing() {
 fn a_stop_during_the_grace_period_of_a_hang_is_a_stop() {
     let place = Place::new();
     let script = format!("trap 'echo TERM >> got' TERM; {LINGER}");
-    let mut supervised = place.start(&["--timeout", "0.3", "--grace-period", "1.5"], &script);
+    let mut supervised = place.start(&["--timeout", "3", "--grace-period", "1.5"], &script);
     supervised.wait_for_line("sent SIGTERM");
     let hung = now();
     supervised.signal("TERM");
@@ -132,7 +132,7 @@ fn a_stop_during_the_grace_period_of_a_hang_is_a_stop() {
 
     let place = Place::new();
     let script = format!("trap 'sleep 0.5; exit 0' TERM; {LINGER}");
-    let mut supervised = place.start(&["--timeout", "0.3"], &script);
+    let mut supervised = place.start(&["--timeout", "3"], &script);
     supervised.wait_for_line("sent SIGTERM");
     supervised.signal("TERM");
     let end = supervised.end();
