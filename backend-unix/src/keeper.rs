@@ -185,7 +185,7 @@ impl Keeper {
     /// The next thing that it tells, if there is one.
     pub fn hear(&self) -> Option<Report> {
         let mut bytes = [0; Report::LENGTH];
-        match recv(self.line.as_raw_fd(), &mut bytes, MsgFlags::MSG_DONTWAIT) {
+        match receive(self.line.as_fd(), &mut bytes) {
             Ok(Report::LENGTH) => Report::from_bytes(bytes),
             Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR | nix::errno::Errno::ENOMEM) => None,
             Ok(_) | Err(_) => {
@@ -323,6 +323,15 @@ impl Keeper {
     }
 }
 
+/// The end of a keeper that has left an order unread overtakes what it told before: there may be something after that.
+fn receive(line: BorrowedFd<'_>, bytes: &mut [u8]) -> nix::Result<usize> {
+    let mut receive = || recv(line.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT);
+    match receive() {
+        Err(nix::errno::Errno::ECONNRESET) => receive(),
+        received => received,
+    }
+}
+
 fn has_ended(process: BorrowedFd<'_>) -> bool {
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut [PollFd::from_borrowed_fd(process, PollFlags::IN)], Some(&now)) == Ok(1)
@@ -335,5 +344,24 @@ impl Drop for Keeper {
         self.hang_up();
         self.ends_within(LAST_PATIENCE);
         let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_keeper_told_is_heard_though_it_has_left_an_order_unread() {
+        let (own, far) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC).unwrap();
+        let order = Order { recipient: Recipient::Group, signal: Signal::TERM }.to_bytes();
+        send(own.as_raw_fd(), &order, MsgFlags::empty()).unwrap();
+        let report = Report::Continued { pid: 1 };
+        send(far.as_raw_fd(), &report.to_bytes(), MsgFlags::empty()).unwrap();
+        drop(far);
+        let mut bytes = [0; Report::LENGTH];
+        assert_eq!(receive(own.as_fd(), &mut bytes), Ok(Report::LENGTH));
+        assert_eq!(Report::from_bytes(bytes), Some(report));
+        assert_eq!(receive(own.as_fd(), &mut bytes), Ok(0));
     }
 }
