@@ -15,22 +15,22 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_parent_process
 use std::io;
 use std::time::{Duration, Instant};
 
-/// A process that is ready to run does not wait for a file system, but for its turn: where there is much to do, it gets so
-/// many times the patience.
+/// A process that is ready to run does not wait for a file system, but for its turn: where there is much to do, it gets
+/// so many times the patience.
 const PATIENCE_FOR_A_TURN: u32 = 10;
 
 /// The longest words of an error.
 const ROOM: usize = 256;
 
-/// What `work` comes to in a process of its own, unless that waits too long, or a request to stop comes meanwhile. Where
-/// none can be had, it is done here, however long it takes. What it changes in memory is lost with that process.
+/// What `work` comes to in a process of its own, unless that waits too long, or a request to stop comes meanwhile.
+/// Where none can be had, it is done here, however long it takes. What it changes in memory is lost with that process.
 ///
 /// # Errors
 /// Those of `work`, `TimedOut`, and `Interrupted`.
 pub fn in_a_process(patience: Duration, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     let Ok((answer, far)) = pipe_with(PipeFlags::CLOEXEC) else { return work() };
-    // SAFETY: another thread may hold a lock just now, which is then never free in the child: it gets no further, and is
-    // given up.
+    // SAFETY: another thread may hold a lock just now, which is then never free in the child: it gets no further, and
+    // is given up.
     match unsafe { fork() } {
         Ok(ForkResult::Child) => {
             let _ = set_parent_process_death_signal(Some(Signal::KILL));
@@ -66,6 +66,12 @@ fn is_ready_to_run(pid: i32) -> bool {
     Process::read(pid).is_some_and(|process| process.state == 'R')
 }
 
+fn has_answered(answer: &OwnedFd) -> bool {
+    let ready =
+        rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(answer, PollFlags::IN)], Some(&Timespec::default())));
+    ready.is_ok_and(|ready| ready > 0)
+}
+
 fn wait(answer: &OwnedFd, patience: Duration, waits_for_a_turn: impl Fn() -> bool) -> io::Result<()> {
     let begun = Instant::now();
     let last = begun + patience * PATIENCE_FOR_A_TURN;
@@ -75,10 +81,14 @@ fn wait(answer: &OwnedFd, patience: Duration, waits_for_a_turn: impl Fn() -> boo
         let glance = Timespec::try_from(left.min(GLANCE)).unwrap_or_default();
         match poll(&mut [PollFd::new(answer, PollFlags::IN)], Some(&glance)) {
             Ok(0) | Err(_) if is_stop_pending() => return Err(io::ErrorKind::Interrupted.into()),
-            Ok(0) | Err(_) if left.is_zero() && Instant::now() < last && waits_for_a_turn() => {
+            Ok(0) | Err(_) if left.is_zero() => {
+                let has_time = Instant::now() < last && waits_for_a_turn();
+                // It may have got its turn, and answered, just before it was looked at.
+                if !has_time && !has_answered(answer) {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
                 until = Instant::now() + GLANCE;
             }
-            Ok(0) | Err(_) if left.is_zero() => return Err(io::ErrorKind::TimedOut.into()),
             Ok(0) | Err(_) => {}
             Ok(_) => {
                 let mut words = [0; ROOM];
