@@ -27,7 +27,7 @@ pub(crate) struct Tree {
 /// How a process got a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// With the main process or its group, by the keeper.
+    /// With the main process, by the keeper.
     WithMain,
     ByItself,
 }
@@ -151,6 +151,11 @@ impl Tree {
         let before = self.sent.len();
         self.sent.retain(|(_, sent), way| *sent != signal || *way == Way::ByItself);
         self.sent.len() < before
+    }
+
+    /// Whether anybody got it in this run.
+    pub fn was_sent(&self, signal: Signal) -> bool {
+        self.sent.keys().any(|(_, sent)| *sent == signal)
     }
 
     /// Takes note of a signal to one process. Tells whether that did not get it before.

@@ -119,13 +119,14 @@ impl UnixBackend {
         }
     }
 
-    /// A signal to the main process or its group came too late: what is left did not get it.
+    /// A signal to the group of the main process came too late: what is left did not get it.
     pub(super) fn ask_again(&mut self, number: i32) {
         let Some(signal) = Signal::from_number(number) else { return };
-        let is_wrong = self.tree.not_sent_to(signal);
+        let was_noted = self.tree.not_sent_to(signal);
         if let Run::Ended { .. } = self.run
-            && is_wrong
+            && was_noted
             && signal == self.stop_signal
+            && !self.tree.was_sent(Signal::KILL)
         {
             self.ask_leftovers(signal);
         }

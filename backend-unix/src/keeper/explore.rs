@@ -142,7 +142,7 @@ fn explored(name: &str, setup: &Setup, known: usize) -> Explored {
 
 #[test]
 fn usual_run() {
-    let explored = explored("usual", &usual(), 301_236);
+    let explored = explored("usual", &usual(), 350_001);
     assert!(explored.worlds.keys().any(|world| got_away(world)), "two kills are a way out, and said to be");
 }
 
@@ -150,39 +150,46 @@ fn usual_run() {
 #[test]
 fn a_full_line() {
     let left = Left { restarts: 0, daemons: 0, forwards: 1, pauses_of_main: 2, ..usual().left };
-    explored("full line", &Setup { room: 1, left, ..usual() }, 44_982);
+    explored("full line", &Setup { room: 1, left, ..usual() }, 45_063);
+}
+
+/// The keeper may have to wait until it can say that an order came too late.
+#[test]
+fn a_full_line_with_leftovers() {
+    let left = Left { restarts: 0, pauses_of_main: 1, kills_of_keeper: 0, ..usual().left };
+    explored("full line, leftovers", &Setup { room: 1, left, ..usual() }, 88_711);
 }
 
 /// By SIGSTOP, or by a debugger.
 #[test]
 fn a_keeper_that_is_held() {
     let left = Left { restarts: 0, kills_of_keeper: 0, stops_of_keeper: 1, ..usual().left };
-    explored("held keeper", &Setup { debugger: true, left, ..usual() }, 312_021);
+    explored("held keeper", &Setup { debugger: true, left, ..usual() }, 312_316);
 }
 
 /// The supervisor reaches leftovers by its keeper alone.
 #[test]
 fn processes_that_the_supervisor_does_not_see() {
     let left = Left { restarts: 0, ..usual().left };
-    explored("hidden processes", &Setup { sight: Sight::None, left, ..usual() }, 89_947);
+    explored("hidden processes", &Setup { sight: Sight::None, left, ..usual() }, 91_154);
 }
 
 /// What a hook or a probe leaves behind is killed by its keeper.
 #[test]
 fn a_keeper_that_kills_what_is_left() {
     let left = Left { restarts: 0, ..usual().left };
-    explored("helper", &Setup { policy: Policy::Kill, left, ..usual() }, 60_506);
+    explored("helper", &Setup { policy: Policy::Kill, left, ..usual() }, 60_580);
 }
 
 #[test]
 fn a_keeper_that_is_lost_in_each_run() {
     let left = Left { requests: 0, kills_of_keeper: 2, kills_of_supervisor: 0, ..usual().left };
-    explored("lost twice", &Setup { left, ..usual() }, 7_290);
+    explored("lost twice", &Setup { left, ..usual() }, 9_339);
 }
 
 /// What the supervisor adopts then has nothing to do with the run.
 #[test]
 fn a_keeper_of_a_hook_that_is_lost() {
     let left = Left { restarts: 0, requests: 0, kills_of_supervisor: 0, lost_helpers: 1, ..usual().left };
-    explored("lost helper", &Setup { left, ..usual() }, 6_272);
+    explored("lost helper", &Setup { left, ..usual() }, 6_344);
 }

@@ -21,7 +21,7 @@ pub(crate) enum Report {
     Continued { pid: i32 },
     /// The main process ended.
     Ended { status: ExitStatus, leftovers: Leftovers },
-    /// An order for the main process or its group came when that had ended: nobody got this signal.
+    /// An order for the group of the main process came when that had ended: nobody got this signal.
     TooLate { signal: i32 },
 }
 
@@ -220,8 +220,10 @@ impl KeeperMachine {
             (State::Leftovers, Input::Ordered { recipient: Recipient::Children, signal }) => {
                 (self.state, [Some(Output::SignalChildren { signal }), None])
             }
-            // The main process ended while the order was on its way: its number is not its own any more.
-            (State::Leftovers, Input::Ordered { recipient: Recipient::Main | Recipient::Group, signal }) => {
+            // The main process ended while the order was on its way: its number is not its own any more. Others of its
+            // group may live.
+            (State::Leftovers, Input::Ordered { recipient: Recipient::Main, .. }) => same,
+            (State::Leftovers, Input::Ordered { recipient: Recipient::Group, signal }) => {
                 (State::Leftovers, tell(Report::TooLate { signal }))
             }
             (State::Running { .. } | State::Leftovers, Input::Executed | Input::ExecFailed { .. }) => same,

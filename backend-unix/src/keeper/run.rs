@@ -107,7 +107,7 @@ pub(crate) enum Effect {
     Continued {
         pid: i32,
     },
-    /// The main process had ended before this signal to it or its group: nobody got it.
+    /// The main process had ended before this signal to its group: nobody got it.
     TooLate {
         signal: i32,
     },

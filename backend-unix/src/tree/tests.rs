@@ -148,6 +148,7 @@ fn a_signal_that_came_too_late_is_sent_after_all() {
     assert_eq!(sent(&before.notices), [(Signal::WINCH, vec![other])]);
     assert!(scene.tree.not_sent_to(Signal::WINCH) && !scene.tree.not_sent_to(Signal::WINCH));
     assert!(scene.was_sent(one, Signal::QUIT), "another signal");
+    assert!(scene.tree.was_sent(Signal::QUIT) && !scene.tree.was_sent(Signal::KILL));
     let after = scene.tree.signal_rest(Signal::WINCH).unwrap();
     assert_eq!(sent(&after.notices), [(Signal::WINCH, vec![one])], "the other has got it by itself");
 }

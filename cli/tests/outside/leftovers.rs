@@ -1,7 +1,7 @@
 //! Nothing that a command started survives its end.
 
-use crate::support::{Place, Supervised, children, is_alive, now, signal, skipped, state, wait_for_file, wait_until};
-use std::process::Command;
+use crate::support::{Place, Supervised, is_alive, now, signal, skipped, state, wait_for_file, wait_until};
+use std::process::{Command, Stdio};
 
 /// Starts a daemon in a session of its own, twice removed from the command: it does `$2`, writes its pid to `$1`, which
 /// is waited for, and goes on with `$3`.
@@ -120,21 +120,29 @@ fn what_did_not_get_the_signal_to_the_group_is_asked_as_a_leftover() {
     if !Command::new("strace").args(["-e", "trace=none", "true"]).output().is_ok_and(|out| out.status.success()) {
         return skipped("strace(1) cannot be had here");
     }
-    let place = Place::new();
-    let mut command = Command::new("strace");
-    command.args(["-o", "/dev/null", "-e", "trace=sendto", "-e", "inject=sendto:delay_enter=1000000:when=1"]);
-    command.args([env!("CARGO_BIN_EXE_supervisor"), "--no-heartbeat", "--grace-period", "60", "sh", "-c"]);
-    command
-        .arg(format!("sh -c \"trap 'echo TERM >> got; exit 0' TERM; echo > ready; {LINGER}\" & echo $$ > main; wait"));
-    command.current_dir(place.path(""));
-    let mut supervised = Supervised::start(command);
-    wait_for_file(&place.path("ready"));
-    signal(children(supervised.pid())[0], "TERM");
-    supervised.wait_for_line("asks the command to leave");
-    signal(pid(&place, "main"), "KILL");
-    let end = supervised.end();
-    end.assert_code(0);
-    assert_eq!(place.read("got"), "TERM\n", "{}", end.log);
+    let asked = "trap 'echo TERM >> got; exit 0' TERM; echo > ready";
+    let script = format!("sh -c \"{asked}; {LINGER}\" & echo $$ > main; wait");
+    for _ in 0..10 {
+        let place = Place::new();
+        let plain = place.supervisor(["--no-heartbeat", "--grace-period", "60", "sh", "-c", &script]);
+        let mut command = Command::new("strace");
+        command.args(["-D", "-o", "/dev/null", "-e", "trace=sendto", "-e", "inject=sendto:delay_enter=2000000:when=1"]);
+        command.arg(plain.get_program()).args(plain.get_args());
+        command.current_dir(place.path("")).stdin(Stdio::null()).env_remove("RUST_LOG");
+        let mut supervised = Supervised::start(command);
+        wait_for_file(&place.path("ready"));
+        supervised.signal("TERM");
+        supervised.wait_for_line("asks the command to leave");
+        let kill = Command::new("kill").args(["-s", "KILL", &pid(&place, "main").to_string()]).output();
+        let end = supervised.end();
+        end.assert_code(0);
+        assert_eq!(place.read("got"), "TERM\n", "{}", end.log);
+        // On a machine that has too much to do the order may be there before the main process is killed.
+        if kill.unwrap().status.success() && end.count("was killed by SIGKILL") == 1 {
+            return end.assert_tells(&["sent SIGTERM to process group", "sent SIGTERM to leftovers", "stopped"]);
+        }
+    }
+    panic!("this machine has too much to do");
 }
 
 #[test]

@@ -285,7 +285,7 @@ pub fn state(pid: i32) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-/// Copies a program, by another process as well.
+/// Copies a program, by another process for the same reason as [`Place::program`].
 pub fn copy_program(from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) {
     assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
 }

@@ -72,8 +72,8 @@ pub const PROMISES: [Promise; 4] = [
         sentence: "what the main process leaves behind is asked to leave, too",
         is_due: |world| {
             let is_left = world.told() == Some(Told::Exited) && !world.keeper_was_killed;
-            let is_free = world.hold() != Hold::Traced;
-            is_left && is_free && world.asked() != Asked::Nothing && is_unasked(world)
+            // What a debugger holds is killed, and all that it keeps.
+            is_left && world.hold() != Hold::Traced && is_unasked(world)
         },
         is_kept: |world| !is_unasked(world),
         by: &[Class::Progress],

@@ -25,7 +25,7 @@ pub enum Turn {
 #[derive(PartialEq, Eq)]
 pub enum Sent {
     Yes,
-    /// There is no room.
+    /// There is no room, or nobody to hear it.
     Full,
 }
 

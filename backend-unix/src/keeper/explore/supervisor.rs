@@ -120,9 +120,7 @@ impl World {
             Effect::Exited { run, status, .. } => {
                 exit_is_true(self, status)?;
                 self.tell(Event::Exited { run, status })?;
-                if self.asked() != Asked::Nothing {
-                    self.ask_leftovers(setup);
-                }
+                self.ask_leftovers(setup);
                 Ok(())
             }
             Effect::TooLate { signal } => {

@@ -27,7 +27,7 @@ pub struct World {
     pub daemon: Daemon,
     /// Whether the daemon got the stop signal, in truth.
     pub stop: Stop,
-    /// What the supervisor takes for true of that.
+    /// What the supervisor has noted of that.
     pub note: Note,
     /// The number of the main process and of its group.
     pub number: i32,
@@ -215,7 +215,7 @@ pub enum Daemon {
 pub enum Stop {
     NotSent,
     Sent,
-    /// The line had no room for the order, which is told.
+    /// The line had no room for the order, which is told, or the keeper is gone.
     Failed,
 }
 
