@@ -25,13 +25,12 @@ pub(crate) struct Helper {
 #[derive(Clone, Copy)]
 enum Parting {
     NotYet,
-    /// It has got an order that changes nothing. By then, it should have taken that.
+    /// It has got an order that changes nothing. By then, it should have taken that. One that has, and can run, waits for
+    /// what survives SIGKILL: it is looked at again.
     Asked {
-        reply_due: Instant,
+        look_due: Instant,
     },
-    /// It can run, and waits for what survives SIGKILL.
-    Working,
-    /// It cannot, and was killed. By then it should have been reaped.
+    /// It cannot run, and was killed. By then it should have been reaped.
     Killed {
         reaped_due: Instant,
     },
@@ -95,9 +94,9 @@ impl Helper {
 
     pub fn source(&self) -> Source<'_> {
         let due = match (self.ending, self.parting) {
-            (_, Parting::Asked { reply_due: due } | Parting::Killed { reaped_due: due }) => Some(due),
-            (Ending::NotYet, Parting::NotYet | Parting::Working) => Some(self.until),
-            (Ending::Known(_), Parting::NotYet | Parting::Working) => None,
+            (_, Parting::Asked { look_due: due } | Parting::Killed { reaped_due: due }) => Some(due),
+            (Ending::NotYet, Parting::NotYet) => Some(self.until),
+            (Ending::Known(_), Parting::NotYet) => None,
         };
         Source { due, descriptor: self.keeper.line() }
     }
@@ -117,21 +116,22 @@ impl Helper {
     fn part(&mut self, now: Instant) {
         if let Parting::NotYet = self.parting {
             let _ = self.keeper.order(Recipient::Main, Signal::CONT);
-            self.parting = Parting::Asked { reply_due: now + LONGEST_SILENCE };
+            self.parting = Parting::Asked { look_due: now + LONGEST_SILENCE };
         }
     }
 
     /// Sees to a keeper that should have ended by now. One that is given up is forgotten.
     pub fn poll_parting(&mut self, now: Instant) -> Parted {
         match self.parting {
-            Parting::Asked { reply_due } if now >= reply_due => {
+            Parting::Asked { look_due } if now >= look_due => {
                 let keeper = self.keeper.pid();
-                if Process::read(keeper).is_some_and(|process| !process.is_alive()) {
+                let process = Process::read(keeper);
+                if process.as_ref().is_some_and(|process| !process.is_alive()) {
                     self.keeper.reaped(ExitStatus::KILLED);
                     return Parted::GivenUp;
                 }
-                if !self.keeper.has_unread() {
-                    self.parting = Parting::Working;
+                if !self.keeper.has_unread() && !process.is_some_and(|process| process.is_traced()) {
+                    self.parting = Parting::Asked { look_due: now + LONGEST_SILENCE };
                     return Parted::NotYet;
                 }
                 end_held(&self.keeper);
@@ -143,7 +143,7 @@ impl Helper {
                 self.keeper.reaped(ExitStatus::KILLED);
                 Parted::GivenUp
             }
-            Parting::NotYet | Parting::Asked { .. } | Parting::Working | Parting::Killed { .. } => Parted::NotYet,
+            Parting::NotYet | Parting::Asked { .. } | Parting::Killed { .. } => Parted::NotYet,
         }
     }
 

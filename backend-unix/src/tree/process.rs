@@ -112,6 +112,11 @@ impl Process {
         self.state == 'T'
     }
 
+    /// Whether a debugger holds it just now: ptrace(2).
+    pub fn is_traced(&self) -> bool {
+        self.state == 't'
+    }
+
     /// Not merely waiting to be reaped. A process whose first thread has ended looks dead but lives on in the others.
     pub fn is_alive(&self) -> bool {
         !matches!(self.state, 'Z' | 'X') || self.threads > 1
@@ -170,6 +175,7 @@ mod tests {
         let table = [
             ("R", 1, true, false),
             ("T", 1, true, true),
+            ("t", 1, true, false),
             ("Z", 1, false, false),
             ("X", 1, false, false),
             ("Z", 2, true, false),
@@ -178,6 +184,7 @@ mod tests {
             let stat = format!("42 (a) {state} 1 40 40 0 -1 4194304 1 0 0 0 5 6 0 0 20 0 {threads} 0 777 1 1");
             let process = Process::parse(42, &stat).unwrap();
             assert_eq!((process.is_alive(), process.is_stopped(), process.parent), (alive, stopped, 1), "{stat}");
+            assert_eq!(process.is_traced(), state == "t");
         }
     }
 

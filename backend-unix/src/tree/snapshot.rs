@@ -84,7 +84,7 @@ fn examine_one(process: &Process, sample: Option<&Sample>) -> ProcessSnapshot {
         cpu,
         over,
         threads: process.threads,
-        tracer: (process.state == 't').then(|| tracer_of(process.id.pid)).flatten(),
+        tracer: process.is_traced().then(|| tracer_of(process.id.pid)).flatten(),
     }
 }
 

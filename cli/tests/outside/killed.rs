@@ -575,7 +575,7 @@ fn a_probe_whose_keeper_is_traced_is_ended_and_others_follow() {
     let place = Place::new();
     let probe = place.script("probe", "[ -e pids ] && exit 0; sleep 1000 & echo $! >> pids; echo $$ >> pids; wait");
     let options =
-        ["--probe", probe.to_str().unwrap(), "--timeout", "4", "--grace-period", "0.3", "--backoff-factor", "0"];
+        ["--probe", probe.to_str().unwrap(), "--timeout", "10", "--grace-period", "0.3", "--backoff-factor", "0"];
     let mut supervised = place.start(&options, "exec sleep 1000");
     wait_until("the probe runs", || place.read("pids").lines().count() == 2);
     let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
@@ -583,6 +583,26 @@ fn a_probe_whose_keeper_is_traced_is_ended_and_others_follow() {
     supervised.wait_for_line("does not take orders");
     supervised.wait_for_line("saw a heartbeat");
     assert!(pids.iter().all(|&pid| !is_alive(pid)), "{pids:?}");
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+}
+
+/// So is one whose keeper is held while it waits for what has been killed.
+#[test]
+fn a_probe_whose_keeper_is_traced_at_its_end_is_followed_by_others() {
+    let place = Place::new();
+    let probe = place.script("probe", "[ -e pid ] && echo > next && exit; echo $$ > pid; exec sleep 1000");
+    let options = ["--probe", probe.to_str().unwrap(), "--probe-interval", "0.1", "--timeout", "10"];
+    let mut supervised = place.start(&options, "while :; do echo > heartbeat.txt; sleep 0.1; done");
+    let pid = wait_for_file(&place.path("pid")).parse().unwrap();
+    let keeper = parent_of(pid);
+    let Some(first) = debugger(pid, HOLDS_ON, &place) else { return };
+    wait_until("the probe is killed", || state(pid) == Some('Z'));
+    std::fs::remove_file(place.path("held")).unwrap();
+    let Some(_other) = debugger(keeper, HOLDS_ON, &place) else { return };
+    drop(first);
+    supervised.wait_for_line("does not take orders");
+    wait_for_file(&place.path("next"));
     supervised.signal("TERM");
     supervised.end().assert_code(0);
 }
