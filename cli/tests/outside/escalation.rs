@@ -248,7 +248,7 @@ fn the_time_for_the_dump_and_the_grace_period_begin_with_their_signals() {
         let place = Place::new();
         let many = "i=0; while [ $i -lt 400 ]; do sleep 1000 & i=$((i + 1)); done";
         let script = format!("{many}; trap : QUIT; trap '' TERM; echo > heartbeat.txt; while :; do sleep 0.05; done");
-        let end = place.run(&[&["--timeout", "2", "--max-restarts", "0"], more].concat(), &script);
+        let end = place.run(&[&["--timeout", "6", "--max-restarts", "0"], more].concat(), &script);
         end.assert_code(124);
         let took = end.time_of(to) - end.time_of(from);
         assert!(took >= 0.2 - 0.0015, "{from}, {to}: {took}");

@@ -295,7 +295,7 @@ fn a_killed_supervisor_claims_nothing() {
 fn log_and_hook_get_the_same_bytes() {
     let place = Place::new();
     let hook = place.script("hook", "cat >> records; echo >> records");
-    let options = ["--log-format", "json", "--on-event", hook.to_str().unwrap(), "--timeout", "3"];
+    let options = ["--log-format", "json", "--on-event", hook.to_str().unwrap(), "--timeout", "10"];
     let more = ["--max-restarts", "1", "--backoff-factor", "0.1", "--notify", "--grace-period", "20"];
     let script = "import os, socket, sys, time\n\
         s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect(os.environ['NOTIFY_SOCKET'])\n\
