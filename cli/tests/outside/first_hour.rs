@@ -80,7 +80,7 @@ fn a_command_that_takes_the_variable_away_is_told_how_to_hand_it_on() {
 #[test]
 fn each_run_without_a_heartbeat_is_told_of_and_no_other() {
     let place = Place::new();
-    let options = ["--timeout", "0.5", "--max-restarts", "2", "--backoff-factor", "0"];
+    let options = ["--timeout", "3", "--max-restarts", "2", "--backoff-factor", "0"];
     let end = place.run(&options, "[ $SUPERVISED_RESTARTS = 1 ] && echo > heartbeat.txt; exec sleep 1000");
     end.assert_code(124);
     end.assert_tells(&[
@@ -186,11 +186,11 @@ fn a_read_only_folder_has_no_heartbeat() {
 #[test]
 fn a_heartbeat_that_is_slower_than_the_timeout_is_told_of() {
     let place = Place::new();
-    let script = "trap '' TERM; sleep 1.2; touch heartbeat.txt; exec sleep 1000";
-    let options = ["--timeout", "0.6", "--grace-period", "3", "--max-restarts", "0"];
+    let script = "trap '' TERM; sleep 4.8; touch heartbeat.txt; exec sleep 1000";
+    let options = ["--timeout", "2.4", "--grace-period", "12", "--max-restarts", "0"];
     let end = place.run(&options, script);
     end.assert_code(124);
-    end.assert_tells(&["hung", "a heartbeat came ", " s after", "raise --timeout, which is 0.6 s, above that"]);
+    end.assert_tells(&["hung", "a heartbeat came ", " s after", "raise --timeout, which is 2.4 s, above that"]);
     assert_eq!(end.count("raise --timeout"), 1, "{}", end.log);
 }
 
@@ -198,19 +198,19 @@ fn a_heartbeat_that_is_slower_than_the_timeout_is_told_of() {
 #[test]
 fn a_heartbeat_that_never_comes_in_time_is_told_of() {
     let place = Place::new();
-    let script = "while :; do touch heartbeat.txt; sleep 1.5; done";
-    let end = place.run(&["--timeout", "0.8", "--max-restarts", "0"], script);
+    let script = "while :; do touch heartbeat.txt; sleep 6; done";
+    let end = place.run(&["--timeout", "3.2", "--max-restarts", "0"], script);
     end.assert_code(124);
-    end.assert_tells(&["silent for", "if it beats less often than every 0.8 s, raise --timeout"]);
+    end.assert_tells(&["silent for", "if it beats less often than every 3.2 s, raise --timeout"]);
 }
 
 #[test]
 fn a_hang_after_heartbeats_names_the_interval_that_was_usual() {
     let place = Place::new();
-    let script = "for i in 1 2 3 4; do touch heartbeat.txt; sleep 0.5; done; exec sleep 1000";
-    let end = place.run(&["--timeout", "1.5", "--max-restarts", "0"], script);
+    let script = "for i in 1 2 3 4; do touch heartbeat.txt; sleep 1.5; done; exec sleep 1000";
+    let end = place.run(&["--timeout", "4.5", "--max-restarts", "0"], script);
     end.assert_code(124);
-    end.assert_tells(&["hung", "the heartbeats seen before were at most about", "apart; --timeout is 1.5 s"]);
+    end.assert_tells(&["hung", "the heartbeats seen before were at most about", "apart; --timeout is 4.5 s"]);
     assert_eq!(end.count("no heartbeat came"), 0, "{}", end.log);
 }
 
@@ -482,10 +482,10 @@ fn no_text_of_the_language_is_shown() {
 #[test]
 fn the_interval_of_a_slow_heartbeat_is_that_between_two_of_them() {
     let place = Place::new();
-    let script = "trap '' TERM; while :; do touch heartbeat.txt; sleep 1.2; done";
-    let end = place.run(&["--timeout", "0.6", "--grace-period", "5", "--max-restarts", "0"], script);
+    let script = "trap '' TERM; while :; do touch heartbeat.txt; sleep 4.8; done";
+    let end = place.run(&["--timeout", "2.4", "--grace-period", "20", "--max-restarts", "0"], script);
     end.assert_code(124);
     let line = end.log.lines().find(|line| line.contains("a heartbeat came ")).unwrap();
     let told = line.split_once("a heartbeat came ").unwrap().1.split(' ').next().unwrap().parse::<f64>().unwrap();
-    assert!((1.19..2.2).contains(&told), "one came each 1.2 s: {line}");
+    assert!((4.79..8.8).contains(&told), "one came each 4.8 s: {line}");
 }

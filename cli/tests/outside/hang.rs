@@ -128,7 +128,7 @@ fn a_file_left_from_before_is_no_heartbeat() {
 fn deleting_the_file_is_no_heartbeat() {
     let place = Place::new();
     std::fs::write(place.path("heartbeat.txt"), "old").unwrap();
-    let end = place.run(&["--timeout", "0.5", "--max-restarts", "0"], "rm heartbeat.txt; exec sleep 1000");
+    let end = place.run(&["--timeout", "3", "--max-restarts", "0"], "rm heartbeat.txt; exec sleep 1000");
     end.assert_code(124);
     assert_eq!(end.count("heartbeat of"), 0, "{}", end.log);
     assert!(!place.path("heartbeat.txt").exists());
@@ -203,7 +203,7 @@ fn a_hang_may_have_a_signal_of_its_own() {
 fn a_stopped_command_is_named_so_and_gets_to_see_its_signal() {
     let place = Place::new();
     let script = "trap 'echo TERM > got; exit 0' TERM; kill -STOP $$; while :; do sleep 0.01; done";
-    let mut supervised = place.start(&["--timeout", "0.5", "--max-restarts", "0"], script);
+    let mut supervised = place.start(&["--timeout", "3", "--max-restarts", "0"], script);
     let told = supervised.wait_for_line("is stopped by SIGSTOP");
     assert!(told.contains("(sh)"), "{told}");
     let end = supervised.end();

@@ -116,7 +116,7 @@ fn a_hidden_leftover_that_stays_is_killed_after_the_grace_period() {
 /// The main process itself is one that cannot be seen.
 #[test]
 fn a_hidden_command_hangs_and_is_started_again() {
-    let options = ["--timeout", "0.5", "--grace-period", "0.5", "--max-restarts", "1", "--backoff-factor", "0"];
+    let options = ["--timeout", "3", "--grace-period", "0.5", "--max-restarts", "1", "--backoff-factor", "0"];
     hidden(
         &options,
         "echo >> starts; exec ./shell -c \"trap '' TERM; while :; do sleep 0.01; done\"",
@@ -195,11 +195,11 @@ fn messages_of_a_hidden_command_are_heard() {
         assert ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0) == 0\n\
         s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect(os.environ['NOTIFY_SOCKET'])\n\
         s.send(b'READY=1\\nSTATUS=it is hidden')\n\
-        for i in range(8): s.send(b'WATCHDOG=1'); time.sleep(0.3)\n";
+        for i in range(8): s.send(b'WATCHDOG=1'); time.sleep(0.9)\n";
     let Some(python) = [python(), "/usr/bin/python3"].into_iter().find(|python| can_run(python)) else {
         return skipped("no Python interpreter is for everybody");
     };
-    let options = ["--notify", "--timeout", "1.5", "--max-restarts", "0"];
+    let options = ["--notify", "--timeout", "4.5", "--max-restarts", "0"];
     let options = [&options[..], &["--initial-check-delay", "20"]].concat();
     hidden(&options, &format!("exec {python} -c \"{program}\""), |_, supervised| {
         let end = end_of(supervised, 0);

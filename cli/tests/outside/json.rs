@@ -115,7 +115,7 @@ fn the_status_file_tells_the_state() {
 fn the_status_file_tells_when_the_next_start_comes_and_when_it_last_beat() {
     let place = Place::new();
     let mut supervised = place.start(
-        &["--status-file", "status", "--backoff-factor", "1000", "--timeout", "0.6"],
+        &["--status-file", "status", "--backoff-factor", "1000", "--timeout", "3"],
         "echo > heartbeat.txt; exec sleep 1000",
     );
     supervised.wait_for_line("restart 1 in 1000 s");

@@ -103,7 +103,7 @@ fn its_watchdog_is_fed_until_the_command_hangs() {
     let mut manager = Manager::new(&place);
     let script = "trap '' TERM; echo > heartbeat.txt; while :; do sleep 0.05; done";
     let mut command =
-        manager.supervisor(&place, &["--timeout", "1.5", "--grace-period", "1.5", "--max-restarts", "0"], script);
+        manager.supervisor(&place, &["--timeout", "4.5", "--grace-period", "1.5", "--max-restarts", "0"], script);
     command.env("WATCHDOG_USEC", "400000");
     let end = Supervised::start(command).end();
     end.assert_code(124);

@@ -193,7 +193,7 @@ fn a_request_while_a_hung_command_leaves_starts_again_without_a_delay() {
     let script = format!(
         "[ -e hung ] || {{ echo $SUPERVISED_RESTARTS >> starts; trap 'echo > hung' TERM; while :; do sleep 0.01; done; }}; {POLITE}"
     );
-    let options = ["--restart-signal", "HUP", "--timeout", "1", "--initial-check-delay", "0", "--grace-period", "10"];
+    let options = ["--restart-signal", "HUP", "--timeout", "3", "--initial-check-delay", "0", "--grace-period", "10"];
     let options = [&options[..], &["--backoff-factor", "1000", "--max-restarts", "0"]].concat();
     let mut supervised = place.start(&options, &script);
     supervised.wait_for_line("sent SIGTERM");
@@ -215,7 +215,7 @@ fn a_request_during_a_dump_ends_the_wait_for_it() {
     let place = Place::new();
     let first = "echo $SUPERVISED_RESTARTS >> starts; trap 'echo > dumping' QUIT; trap 'echo > asked; exit 1' TERM";
     let script = format!("[ -e dumping ] || {{ {first}; while :; do sleep 0.01; done; }}; {POLITE}");
-    let options = ["--restart-signal", "HUP", "--timeout", "1", "--hang-signal", "QUIT", "--hang-grace-period", "1000"];
+    let options = ["--restart-signal", "HUP", "--timeout", "3", "--hang-signal", "QUIT", "--hang-grace-period", "1000"];
     let options = [&options[..], &["--backoff-factor", "1000", "--max-restarts", "0"]].concat();
     let mut supervised = place.start(&options, &script);
     wait_until("it writes its dump", || place.path("dumping").exists());

@@ -83,7 +83,7 @@ fn a_run_that_hung_was_healthy_until_its_last_heartbeat() {
     // It lives for longer than --reset-after, but shows its last heartbeat before that.
     let place = Place::new();
     let script = "echo $SUPERVISED_RESTARTS >> restarts; echo > heartbeat.txt; exec sleep 1000";
-    let options = ["--timeout", "1.2", "--max-restarts", "1", "--backoff-factor", "0.01", "--reset-after", "1"];
+    let options = ["--timeout", "4.8", "--max-restarts", "1", "--backoff-factor", "0.01", "--reset-after", "4"];
     place.run(&options, script).assert_code(124);
     assert_eq!(place.read("restarts").split_whitespace().collect::<Vec<_>>(), ["0", "1"]);
 }

@@ -191,7 +191,7 @@ fn a_heartbeat_directory_that_becomes_unreadable_is_told() {
         "--heartbeat-file",
         "sub/beat",
         "--timeout",
-        "0.7",
+        "3",
         "--max-restarts",
         "0",
     ]);

@@ -148,7 +148,7 @@ fn ctrl_c_stops_a_command_that_has_the_terminal() {
 fn a_stop_signal_that_looks_like_ctrl_c_is_none() {
     let place = Place::new();
     let mut terminal = Terminal::new(&place);
-    let options = "--stop-signal INT --timeout 0.5 --max-restarts 1 --backoff-factor 0";
+    let options = "--stop-signal INT --timeout 3 --max-restarts 1 --backoff-factor 0";
     terminal.types(&format!("$S {options} cat; echo code=$?\r"));
     for _ in 0..2 {
         terminal.shows("lent the terminal");
