@@ -132,6 +132,7 @@ extern "C" fn main(stack: *const usize) -> ! {
         b"crash" => record(now, Kind::Start),
         b"beat" => beat(&stack, now),
         b"hang" => hang(&stack, now, touch),
+        b"falter" => falter(&stack, now),
         b"hang-notify" => hang(&stack, now, notify),
         b"family" => family(&stack, now),
         b"tree" => tree(now),
@@ -175,6 +176,36 @@ fn hang(stack: &Stack, now: u64, beat: fn(&Stack)) {
     record(at, Kind::Beat);
     syscall(number::RT_SIGTIMEDWAIT, [&raw const SIGTERM_SET as usize, 0, 0, 8]);
     record(self::now(), Kind::Asked);
+}
+
+/// Beats a few times at random, never long after the last time, and hangs until it is asked to leave.
+fn falter(stack: &Stack, now: u64) {
+    syscall(number::RT_SIGPROCMASK, [SIG_BLOCK, &raw const SIGTERM_SET as usize, 0, 8]);
+    record(now, Kind::Start);
+    let mut dice = now | 1;
+    let mut draw = |bound: u64| {
+        // Marsaglia's xorshift.
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        dice % bound
+    };
+    let mut beats = 1 + draw(5);
+    while !is_asked_within(if beats > 0 { draw(20_000_000) } else { 1_000_000_000 }) {
+        if beats > 0 {
+            beats -= 1;
+            let at = self::now();
+            touch(stack);
+            record(at, Kind::Beat);
+        }
+    }
+    record(self::now(), Kind::Asked);
+}
+
+/// Takes SIGTERM, should it come before so many nanoseconds are over.
+fn is_asked_within(nanos: u64) -> bool {
+    let time = [nanos / 1_000_000_000, nanos % 1_000_000_000];
+    syscall(number::RT_SIGTIMEDWAIT, [&raw const SIGTERM_SET as usize, 0, time.as_ptr() as usize, 8]) > 0
 }
 
 /// Idles with as many idle children as its argument says.

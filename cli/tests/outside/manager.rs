@@ -103,11 +103,11 @@ fn its_watchdog_is_fed_until_the_command_hangs() {
     let mut manager = Manager::new(&place);
     let script = "trap '' TERM; echo > heartbeat.txt; while :; do sleep 0.05; done";
     let mut command =
-        manager.supervisor(&place, &["--timeout", "4.5", "--grace-period", "1.5", "--max-restarts", "0"], script);
-    command.env("WATCHDOG_USEC", "400000");
+        manager.supervisor(&place, &["--timeout", "4.5", "--grace-period", "4.5", "--max-restarts", "0"], script);
+    command.env("WATCHDOG_USEC", "1200000");
     let end = Supervised::start(command).end();
     end.assert_code(124);
-    end.assert_tells(&["its watchdog of 0.4 s is not longer than the 1.5 s", "raise WatchdogSec="]);
+    end.assert_tells(&["its watchdog of 1.2 s is not longer than the 4.5 s", "raise WatchdogSec="]);
     manager.drain();
     let hung = manager.heard.iter().position(|(_, text)| text.contains("hung")).unwrap();
     let fed = |heard: &[(Instant, String)]| heard.iter().filter(|(_, text)| text == "WATCHDOG=1").count();

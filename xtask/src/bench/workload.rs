@@ -20,18 +20,20 @@ pub enum Behaviour {
     Beat,
     Hang,
     HangNotify,
+    Falter,
     Family,
     Tree,
 }
 
 impl Behaviour {
-    const ALL: [Behaviour; 8] = [
+    const ALL: [Behaviour; 9] = [
         Behaviour::Launch,
         Behaviour::Idle,
         Behaviour::Crash,
         Behaviour::Beat,
         Behaviour::Hang,
         Behaviour::HangNotify,
+        Behaviour::Falter,
         Behaviour::Family,
         Behaviour::Tree,
     ];
@@ -44,6 +46,7 @@ impl Behaviour {
             Behaviour::Beat => "beat",
             Behaviour::Hang => "hang",
             Behaviour::HangNotify => "hang-notify",
+            Behaviour::Falter => "falter",
             Behaviour::Family => "family",
             Behaviour::Tree => "tree",
         }
