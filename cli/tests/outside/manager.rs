@@ -145,7 +145,7 @@ fn a_manager_that_reads_nothing_delays_nothing() {
     let place = Place::new();
     let manager = Manager::new(&place);
     let before = Instant::now();
-    let mut command = manager.supervisor(&place, &["--max-restarts", "100", "--backoff-factor", "0"], "exit 1");
+    let mut command = manager.supervisor(&place, &["--max-restarts", "200", "--backoff-factor", "0"], "exit 1");
     command.env("RUST_LOG", "warn");
     let end = Supervised::start(command).end();
     end.assert_code(1);
