@@ -155,6 +155,32 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_comes_while_its_process_is_looked_at_counts() {
+        let (answer, far) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        let answers_now = || {
+            rustix::io::write(&far, &to_words(&Err(Errno::NOSPC.into()))).unwrap();
+            false
+        };
+        let error = wait(&answer, Duration::from_millis(20), answers_now).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn a_process_that_sleeps_is_not_ready_to_run() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = child.id().try_into().unwrap();
+        let begun = Instant::now();
+        let mut is_ready = true;
+        while is_ready && begun.elapsed() < LONG {
+            is_ready = is_ready_to_run(pid);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!is_ready);
+        assert!(!is_ready_to_run(pid), "it is gone");
+    }
+
+    #[test]
     fn one_that_is_ready_to_run_has_more_time_but_not_for_ever() {
         let spin = |time: Duration| {
             let begun = Instant::now();

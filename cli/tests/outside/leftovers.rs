@@ -1,6 +1,7 @@
 //! Nothing that a command started survives its end.
 
-use crate::support::{Place, Supervised, is_alive, now, signal, skipped, state, wait_for_file, wait_until};
+use crate::support::{Guarded, Place, Supervised, is_alive, now, signal, skipped, state, wait_for_file, wait_until};
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 /// Starts a daemon in a session of its own, twice removed from the command: it does `$2`, writes its pid to `$1`, which
@@ -114,10 +115,14 @@ fn background_children_get_one_stop_signal() {
     end.assert_tells(&["sent SIGTERM to process group", "was killed by SIGTERM", "sent SIGKILL to leftovers"]);
 }
 
+fn can_strace() -> bool {
+    Command::new("strace").args(["-e", "trace=none", "true"]).output().is_ok_and(|out| out.status.success())
+}
+
 /// The main process ends while the order to ask its group is on its way, which strace(1) holds up.
 #[test]
 fn what_did_not_get_the_signal_to_the_group_is_asked_as_a_leftover() {
-    if !Command::new("strace").args(["-e", "trace=none", "true"]).output().is_ok_and(|out| out.status.success()) {
+    if !can_strace() {
         return skipped("strace(1) cannot be had here");
     }
     let asked = "trap 'echo TERM >> got; exit 0' TERM; echo > ready";
@@ -140,6 +145,39 @@ fn what_did_not_get_the_signal_to_the_group_is_asked_as_a_leftover() {
         // On a machine that has too much to do the order may be there before the main process is killed.
         if kill.unwrap().status.success() && end.count("was killed by SIGKILL") == 1 {
             return end.assert_tells(&["sent SIGTERM to process group", "sent SIGTERM to leftovers", "stopped"]);
+        }
+    }
+    panic!("this machine has too much to do");
+}
+
+/// The main process ends, the order to ask its group finds it gone, and only then it is told that it did: strace(1) holds
+/// up the keeper twice.
+#[test]
+fn what_was_taken_for_asked_is_asked_as_a_leftover() {
+    if !can_strace() {
+        return skipped("strace(1) cannot be had here");
+    }
+    let asked = "trap 'echo TERM >> got; exit 0' TERM; echo > ready";
+    let script = format!("sh -c \"{asked}; {LINGER}\" & echo $$ > main; wait");
+    for _ in 0..10 {
+        let place = Place::new();
+        let supervised = place.start(&["--no-heartbeat", "--grace-period", "60"], &script);
+        wait_for_file(&place.path("ready"));
+        let mut strace = Command::new("strace");
+        strace.args(["-o", "/dev/null", "-e", "inject=wait4:delay_exit=500000:when=1"]);
+        strace.args(["-e", "inject=ppoll:delay_exit=500000:when=2", "-p", &supervised.keeper().to_string()]);
+        let mut strace = Guarded(strace.stderr(Stdio::piped()).spawn().unwrap());
+        let mut attached = String::new();
+        BufReader::new(strace.0.stderr.take().unwrap()).read_line(&mut attached).unwrap();
+        assert!(attached.contains("attached"), "{attached}");
+        signal(pid(&place, "main"), "KILL");
+        supervised.signal("TERM");
+        let end = supervised.end();
+        assert_eq!(place.read("got"), "TERM\n", "{}", end.log);
+        // On a machine that has too much to do the end of the main process may be told before it is asked to leave.
+        if end.count("sent SIGTERM to process group") == 1 {
+            end.assert_code(0);
+            return end.assert_tells(&["was killed by SIGKILL", "sent SIGTERM to leftovers", "stopped"]);
         }
     }
     panic!("this machine has too much to do");
