@@ -7,6 +7,8 @@ mod verdict;
 
 use crate::workspace;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::{fmt, fs, io};
@@ -181,7 +183,9 @@ impl Mutation {
         }
         let folder = workspace::target()?.join("mutants");
         fs::create_dir_all(&folder)?;
-        Ok(Mutation { folder, scratch: tempfile::tempdir()? })
+        // Tests are run as other users, too, which would skip where they cannot go.
+        let scratch = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir()?;
+        Ok(Mutation { folder, scratch })
     }
 
     /// Tries those that are asked for, and returns the names of all of them.
@@ -271,7 +275,7 @@ fn runner() -> Vec<String> {
     let rights: &[&str] = if is_root { &[] } else { &["--user", "--map-current-user"] };
     // The shell is the first process, which a test is not supposed to be, and dies when cargo-mutants ends the tests. What
     // they are run by has no number here, so that they get a process group of their own.
-    let script = "trap 'exit 143' TERM; export TMPDIR=$(mktemp -d); \
+    let script = "trap 'exit 143' TERM; export TMPDIR=$(mktemp -d); chmod 755 \"$TMPDIR\"; \
                   env --default-signal setsid --wait \"$0\" \"$@\" & wait $!; code=$?; rm -rf \"$TMPDIR\"; exit $code";
     let alone = ["--pid", "--fork", "--mount-proc", "--kill-child=KILL", "sh", "-c", script];
     words(&[&["unshare"], rights, &alone].concat())
