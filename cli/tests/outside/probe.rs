@@ -308,7 +308,9 @@ fn without_an_interval_probes_follow_each_other_at_once() {
 fn a_probe_ends_with_its_run() {
     let place = Place::new();
     let probe = place.script("probe", "echo $$ >> pids; exec sleep 1000");
-    let options = ["--probe", probe.to_str().unwrap(), "--probe-interval", "0.05", "--backoff-factor", "1000"];
+    // A probe that takes as long as the timeout is ended anyway.
+    let mut options = vec!["--probe", probe.to_str().unwrap(), "--probe-interval", "0.05", "--timeout", "1000"];
+    options.extend(["--backoff-factor", "1000"]);
     let mut supervised = place.start(&options, "while ! [ -s pids ]; do sleep 0.01; done; exit 1");
     supervised.wait_for_line("restart 1 in 1000 s");
     let pids: Vec<i32> = place.read("pids").lines().map(|pid| pid.parse().unwrap()).collect();
