@@ -164,8 +164,8 @@ fn what_was_taken_for_asked_is_asked_as_a_leftover() {
         let supervised = place.start(&["--no-heartbeat", "--grace-period", "60"], &script);
         wait_for_file(&place.path("ready"));
         let mut strace = Command::new("strace");
-        strace.args(["-o", "/dev/null", "-e", "inject=wait4:delay_exit=500000:when=1"]);
-        strace.args(["-e", "inject=ppoll:delay_exit=500000:when=2", "-p", &supervised.keeper().to_string()]);
+        strace.args(["-o", "/dev/null", "-e", "inject=wait4:delay_exit=300000:when=1"]);
+        strace.args(["-e", "inject=ppoll:delay_exit=300000:when=2", "-p", &supervised.keeper().to_string()]);
         let mut strace = Guarded(strace.stderr(Stdio::piped()).spawn().unwrap());
         let mut attached = String::new();
         BufReader::new(strace.0.stderr.take().unwrap()).read_line(&mut attached).unwrap();
@@ -174,8 +174,9 @@ fn what_was_taken_for_asked_is_asked_as_a_leftover() {
         supervised.signal("TERM");
         let end = supervised.end();
         assert_eq!(place.read("got"), "TERM\n", "{}", end.log);
-        // On a machine that has too much to do the end of the main process may be told before it is asked to leave.
-        if end.count("sent SIGTERM to process group") == 1 {
+        // On a machine that has too much to do the end of the main process may be told before it is asked to leave, or the
+        // order taken before its end is seen.
+        if end.count("sent SIGTERM to process group") == 1 && end.count("sent SIGTERM to leftovers") > 0 {
             end.assert_code(0);
             return end.assert_tells(&["was killed by SIGKILL", "sent SIGTERM to leftovers", "stopped"]);
         }
