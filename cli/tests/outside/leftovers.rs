@@ -119,17 +119,21 @@ fn can_strace() -> bool {
     Command::new("strace").args(["-e", "trace=none", "true"]).output().is_ok_and(|out| out.status.success())
 }
 
+/// A main process, and a child in its group that notes that it was asked to leave.
+fn main_and_child() -> String {
+    let asked = "trap 'echo TERM >> got; exit 0' TERM; echo > ready";
+    format!("sh -c \"{asked}; {LINGER}\" & echo $$ > main; wait")
+}
+
 /// The main process ends while the order to ask its group is on its way, which strace(1) holds up.
 #[test]
 fn what_did_not_get_the_signal_to_the_group_is_asked_as_a_leftover() {
     if !can_strace() {
         return skipped("strace(1) cannot be had here");
     }
-    let asked = "trap 'echo TERM >> got; exit 0' TERM; echo > ready";
-    let script = format!("sh -c \"{asked}; {LINGER}\" & echo $$ > main; wait");
     for _ in 0..10 {
         let place = Place::new();
-        let plain = place.supervisor(["--no-heartbeat", "--grace-period", "60", "sh", "-c", &script]);
+        let plain = place.supervisor(["--no-heartbeat", "--grace-period", "60", "sh", "-c", &main_and_child()]);
         let mut command = Command::new("strace");
         command.args(["-D", "-o", "/dev/null", "-e", "trace=sendto", "-e", "inject=sendto:delay_enter=2000000:when=1"]);
         command.arg(plain.get_program()).args(plain.get_args());
@@ -157,11 +161,9 @@ fn what_was_taken_for_asked_is_asked_as_a_leftover() {
     if !can_strace() {
         return skipped("strace(1) cannot be had here");
     }
-    let asked = "trap 'echo TERM >> got; exit 0' TERM; echo > ready";
-    let script = format!("sh -c \"{asked}; {LINGER}\" & echo $$ > main; wait");
     for _ in 0..10 {
         let place = Place::new();
-        let supervised = place.start(&["--no-heartbeat", "--grace-period", "60"], &script);
+        let supervised = place.start(&["--no-heartbeat", "--grace-period", "60"], &main_and_child());
         wait_for_file(&place.path("ready"));
         let mut strace = Command::new("strace");
         strace.args(["-o", "/dev/null", "-e", "inject=wait4:delay_exit=300000:when=1"]);
