@@ -316,6 +316,18 @@ mod tests {
         }
     }
 
+    /// As on a file system of another machine that is not known for one.
+    #[test]
+    fn stamps_of_another_clock_are_not_believed() {
+        for ahead in [-3_600_000_000_000, 3_600_000_000_000] {
+            let mut f = fixture();
+            f.clock.step.set(ahead);
+            f.begin();
+            f.beat();
+            assert_eq!(f.look(), Observation::ChangedSometime, "ours is {ahead} ns ahead");
+        }
+    }
+
     #[test]
     fn after_a_step_of_the_wall_clock_no_stamp_is_believed() {
         for step in [-3_600_000_000_000, -5_000_000, 5_000_000, 3_600_000_000_000] {

@@ -212,6 +212,17 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_is_gone_in_that_moment_is_not_found() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = child.id().cast_signed();
+        let leaves = || {
+            child.kill().unwrap();
+            child.wait().is_ok()
+        };
+        assert_eq!(signal_if(pid, Signal::TERM, leaves).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
     fn a_process_is_known_until_it_is_gone_or_waits_to_be_reaped() {
         let own = ProcessId::own().unwrap();
         assert_eq!(own.pid, std::process::id().cast_signed());

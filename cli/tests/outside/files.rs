@@ -1,6 +1,6 @@
 //! The files that tell the state: whole at every moment, gone with a supervisor that was killed, one for each.
 
-use crate::support::{Place, Supervised, is_alive, python, wait_for_file, wait_until};
+use crate::support::{Place, Supervised, is_alive, python, start_disturbed, wait_for_file, wait_until};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -183,6 +183,18 @@ fn nothing_is_left_of_a_supervisor_that_is_killed_between_two_versions() {
         end.join().unwrap();
         wait_until(&format!("round {round}: {:?} are gone", files(&place)), || files(&place).is_empty());
     }
+}
+
+/// That a file cannot be claimed does not mean that another supervisor has it.
+#[test]
+fn nobody_is_blamed_for_a_claim_that_cannot_be_made() {
+    let place = Place::new();
+    let denied = ["-e", "trace=bind", "-e", "inject=bind:error=EACCES"];
+    let plain = place.supervisor(["--pid-file", "pid", "sh", "-c", "exit 0"]);
+    let Some(supervised) = start_disturbed(&denied, &plain) else { return };
+    let end = supervised.end();
+    end.assert_code(0);
+    assert_eq!(end.count("another supervisor"), 0, "{}", end.log);
 }
 
 #[test]

@@ -153,6 +153,25 @@ fn a_hidden_command_is_stopped_on_request() {
     });
 }
 
+/// A supervisor that the one who asks for its health cannot see lives all the same.
+#[test]
+fn a_hidden_supervisor_is_healthy() {
+    let place = place();
+    if !can_hide(2, &place) {
+        return skipped("hidepid=2: not root, or no namespaces");
+    }
+    let script = "mount -t proc -o hidepid=2 proc /proc && ./supervisor --no-heartbeat --status-file status sleep 1000 & \
+        while ! grep -q '\"running\"' status; do sleep 0.01; done; \
+        setpriv --reuid=65534 --regid=65534 --clear-groups ./supervisor --healthcheck status; \
+        code=$?; kill $!; wait; exit $code";
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount", "--mount-proc", "--kill-child", "sh", "-c", script]);
+    command.current_dir(place.path(""));
+    let end = Supervised::start(command).end();
+    end.assert_code(0);
+    assert!(end.output.starts_with("healthy: "), "{}{}", end.output, end.log);
+}
+
 fn descendants(pid: i32) -> Vec<i32> {
     let children = crate::support::children(pid);
     let below = children.iter().flat_map(|&child| descendants(child));

@@ -262,6 +262,41 @@ fn near_the_end_slow_hooks_run_side_by_side_and_all_of_them_arrive() {
     }
 }
 
+/// The rest does not wait for one that is stuck.
+#[test]
+fn near_the_end_a_hook_that_is_stuck_keeps_no_other_from_running() {
+    let place = Place::new();
+    let hook =
+        place.script("hook", "[ $SUPERVISOR_EVENT = exited ] && exec sleep 1000; echo $SUPERVISOR_EVENT >> calls");
+    let options = ["--no-heartbeat", "--grace-period", "20", "--on-event", hook.to_str().unwrap()];
+    let supervised = place.start(&options, "exit 0");
+    wait_until("the last event is told", || place.read("calls").contains("done"));
+    supervised.signal("INT");
+    let end = supervised.end();
+    end.assert_code(0);
+    end.assert_tells(&["not told at the end", "exited"]);
+    // Only then its turn would have come of itself.
+    assert_eq!(end.count("still running after 10 s"), 0, "{}", end.log);
+}
+
+/// What repeats gives way to a milestone that waits behind it, and that is told, long before the end.
+#[test]
+fn what_gives_way_to_a_milestone_is_counted() {
+    let place = Place::new();
+    let hook = place.script("hook", "sleep 2; echo $SUPERVISOR_EVENT >> calls");
+    let script = "trap '' 40; trap 'exit 3' USR1; echo > ready; while :; do sleep 0.01; done";
+    let options = ["--no-heartbeat", "--on-event", hook.to_str().unwrap(), "--backoff-factor", "1000"];
+    let mut supervised = place.start(&options, script);
+    wait_for_file(&place.path("ready"));
+    // Each of these is passed on, and an event of its own.
+    (0..9).for_each(|_| supervised.signal("40"));
+    supervised.signal("USR1");
+    supervised.wait_for_line("lost: the hook is too slow for");
+    wait_until("the end is told", || place.read("calls").lines().any(|call| call == "exited"));
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+}
+
 #[test]
 fn hooks_that_are_cut_off_at_the_end_are_reported() {
     let place = Place::new();

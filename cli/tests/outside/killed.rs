@@ -354,7 +354,7 @@ fn hooks_and_probes_do_not_outlive_their_keepers() {
     }
 }
 
-fn parent_of(pid: i32) -> i32 {
+pub fn parent_of(pid: i32) -> i32 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap()
 }

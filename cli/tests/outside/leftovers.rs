@@ -1,7 +1,12 @@
 //! Nothing that a command started survives its end.
 
-use crate::support::{Guarded, Place, Supervised, is_alive, now, signal, skipped, state, wait_for_file, wait_until};
+use crate::support::{
+    Guarded, Place, Supervised, can_strace, copy_program, is_alive, now, signal, skipped, start_disturbed, state,
+    wait_for_file, wait_until,
+};
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 /// Starts a daemon in a session of its own, twice removed from the command: it does `$2`, writes its pid to `$1`, which
@@ -115,10 +120,6 @@ fn background_children_get_one_stop_signal() {
     end.assert_tells(&["sent SIGTERM to process group", "was killed by SIGTERM", "sent SIGKILL to leftovers"]);
 }
 
-fn can_strace() -> bool {
-    Command::new("strace").args(["-e", "trace=none", "true"]).output().is_ok_and(|out| out.status.success())
-}
-
 /// A main process, and a child in its group that notes that it was asked to leave.
 fn main_and_child() -> String {
     let asked = "trap 'echo TERM >> got; exit 0' TERM; echo > ready";
@@ -128,17 +129,11 @@ fn main_and_child() -> String {
 /// The main process ends while the order to ask its group is on its way, which strace(1) holds up.
 #[test]
 fn what_did_not_get_the_signal_to_the_group_is_asked_as_a_leftover() {
-    if !can_strace() {
-        return skipped("strace(1) cannot be had here");
-    }
     for _ in 0..10 {
         let place = Place::new();
         let plain = place.supervisor(["--no-heartbeat", "--grace-period", "60", "sh", "-c", &main_and_child()]);
-        let mut command = Command::new("strace");
-        command.args(["-D", "-o", "/dev/null", "-e", "trace=sendto", "-e", "inject=sendto:delay_enter=2000000:when=1"]);
-        command.arg(plain.get_program()).args(plain.get_args());
-        command.current_dir(place.path("")).stdin(Stdio::null()).env_remove("RUST_LOG");
-        let mut supervised = Supervised::start(command);
+        let late = ["-e", "trace=sendto", "-e", "inject=sendto:delay_enter=2000000:when=1"];
+        let Some(mut supervised) = start_disturbed(&late, &plain) else { return };
         wait_for_file(&place.path("ready"));
         supervised.signal("TERM");
         supervised.wait_for_line("asks the command to leave");
@@ -184,6 +179,43 @@ fn what_was_taken_for_asked_is_asked_as_a_leftover() {
         }
     }
     panic!("this machine has too much to do");
+}
+
+/// One that belongs to another user outlives its signals, and that is told.
+#[test]
+fn a_leftover_that_may_not_be_signalled_is_told_of_and_waited_for() {
+    let place = Place::new();
+    for (program, name, mode) in
+        [(env!("CARGO_BIN_EXE_supervisor"), "supervisor", 0o755), ("/usr/bin/setpriv", "become", 0o4755)]
+    {
+        copy_program(program, place.path(name));
+        std::fs::set_permissions(place.path(name), Permissions::from_mode(mode)).unwrap();
+    }
+    std::fs::set_permissions(place.path(""), Permissions::from_mode(0o777)).unwrap();
+    let as_other = |words: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "env", "--default-signal"]).args(words);
+        command.current_dir(place.path("")).env_remove("RUST_LOG").stdin(Stdio::null());
+        command
+    };
+    let root = ["./become", "--reuid=0", "--regid=0", "--clear-groups"];
+    if !as_other(&[&root[..], &["true"]].concat()).output().is_ok_and(|out| out.status.success()) {
+        return skipped("not root, or set-user-ID programs give no rights here");
+    }
+    let script = format!(
+        "{} sh -c 'echo $$ > daemon; exec sleep 1000' & while ! [ -s daemon ]; do sleep 0.01; done",
+        root.join(" ")
+    );
+    let options = ["./supervisor", "--no-heartbeat", "--grace-period", "0.5", "sh", "-c", &script];
+    let mut supervised = Supervised::start(as_other(&options));
+    for signal in ["SIGTERM", "SIGKILL"] {
+        let line = supervised.wait_for_line(&format!("the supervisor cannot send {signal} to"));
+        assert!(line.contains("(sleep)") && line.contains("Operation not permitted"), "{line}");
+    }
+    let daemon = pid(&place, "daemon");
+    assert!(is_alive(daemon) && is_alive(supervised.pid()));
+    signal(daemon, "KILL");
+    supervised.end().assert_code(0);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use crate::support::{Guarded, NOTE_BEAT, Place, Supervised, wait_for_file, wait_until, without_silence};
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::sync::mpsc::channel;
 
@@ -59,6 +61,18 @@ fn a_reader_that_stalls_delays_nothing() {
     assert!(log.lines().count() < 2000, "{} lines", log.lines().count());
 }
 
+/// As an inetd(8) hands it down.
+#[test]
+fn nor_does_one_behind_a_socket() {
+    let place = Place::new();
+    let (_reader, log) = UnixStream::pair().unwrap();
+    let options = ["--backoff-factor", "0", "--max-restarts", "1000"];
+    let mut command = place.supervisor(options.into_iter().chain(["sh", "-c", "echo >> runs; exit 1"]));
+    let mut child = Guarded(command.stdout(Stdio::null()).stderr(OwnedFd::from(log)).spawn().unwrap());
+    wait_until("it has made all its restarts", || child.0.try_wait().unwrap().is_some());
+    assert_eq!((child.0.wait().unwrap().code(), place.read("runs").len()), (Some(1), 1001));
+}
+
 #[test]
 fn dropped_lines_are_counted_once_the_reader_reads_again() {
     let place = Place::new();
@@ -72,18 +86,27 @@ fn dropped_lines_are_counted_once_the_reader_reads_again() {
     let stderr = BufReader::new(child.0.stderr.take().unwrap());
     std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| told.send(line)));
     let pid = child.0.id() as i32;
+    let mut known = Vec::new();
     let mut lost = None;
     // Each signal is a line in the log, until one finds room there.
     wait_until("lost lines are counted", || {
         crate::support::signal(pid, "USR1");
-        lost = lines.try_iter().find(|line| line.contains("the log has lost "));
+        known.extend(lines.try_iter());
+        lost = known.iter().find(|line| line.contains("the log has lost ")).cloned();
         lost.is_some()
     });
     crate::support::signal(pid, "TERM");
     wait_until("it is stopped", || child.0.try_wait().unwrap().is_some());
     let (before, number) = lost.as_ref().and_then(|line| line.split_once("the log has lost ")).unwrap();
-    let number = number.split(' ').next().unwrap_or_default();
+    let (number, _) = number.split_once(' ').unwrap();
     assert!(before.contains(" WARN ") && number.parse::<u32>().unwrap() > 0, "{lost:?}");
+    // They are told once.
+    known.extend(lines.iter());
+    assert_eq!(
+        known.iter().filter(|line| line.contains(&format!("the log has lost {number} "))).count(),
+        1,
+        "{known:?}"
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Tests from outside: the real binary, real commands, and what a person could see of them.
 
 mod autopsy;
+mod cgroup;
 mod dead_file_system;
 mod environment;
 mod escalation;

@@ -1,6 +1,6 @@
 //! Under a service manager such as systemd: what goes up to it.
 
-use crate::support::{Place, Supervised};
+use crate::support::{Place, Supervised, start_disturbed};
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
@@ -151,6 +151,24 @@ fn a_manager_that_reads_nothing_delays_nothing() {
     end.assert_code(1);
     assert!(before.elapsed() < Duration::from_secs(30));
     assert!(end.count("the service manager") <= 1, "{}", end.log);
+}
+
+/// Telling takes a moment, which the supervisor waits for before it ends. strace(1) makes it longer.
+#[test]
+fn the_last_message_is_sent_before_the_end() {
+    for _ in 0..20 {
+        let place = Place::new();
+        let mut manager = Manager::new(&place);
+        let command = manager.supervisor(&place, &["--no-heartbeat"], "exit 0");
+        let slow = ["-f", "-e", "trace=sendto", "-e", "inject=sendto:delay_enter=25000"];
+        let Some(supervised) = start_disturbed(&slow, &command) else { return };
+        supervised.end().assert_code(0);
+        manager.drain();
+        if manager.count("STOPPING=1") == 1 {
+            return;
+        }
+    }
+    panic!("it is not sent, or this machine has too much to do");
 }
 
 /// It reads nothing for a while, and is told much meanwhile.

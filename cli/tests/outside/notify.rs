@@ -326,6 +326,28 @@ fn no_socket_is_left() {
     }
 }
 
+/// Those of others that were killed are removed, those of others that live are not.
+#[test]
+fn the_socket_of_one_supervisor_is_left_alone_by_the_next_one() {
+    let place = Place::new();
+    let supervisor = |script: &str| {
+        let mut command = place.supervisor(["--notify", "--no-heartbeat", "sh", "-c", script]);
+        command.env_remove("XDG_RUNTIME_DIR").env("TMPDIR", place.path("")).env("LC_ALL", "C");
+        Supervised::start(command)
+    };
+    let say = "import os, socket\n\
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'STATUS=still heard', os.environ['NOTIFY_SOCKET'])";
+    std::fs::write(place.path("say.py"), say).unwrap();
+    let first = format!("echo > up; while ! [ -e over ]; do sleep 0.01; done; {} say.py", crate::support::python());
+    let first = supervisor(&first);
+    crate::support::wait_for_file(&place.path("up"));
+    supervisor("exit 0").end().assert_code(0);
+    std::fs::write(place.path("over"), "").unwrap();
+    let end = first.end();
+    end.assert_code(0);
+    end.assert_tells(&["still heard"]);
+}
+
 #[test]
 fn the_file_descriptors_of_the_supervisor_do_not_grow() {
     let place = Place::new();

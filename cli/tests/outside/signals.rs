@@ -1,6 +1,7 @@
 //! Signals to the supervisor, and the signals of the command.
 
-use crate::support::{Place, Supervised, wait_for_file, wait_until};
+use crate::support::{Place, Supervised, signal, state, wait_for_file, wait_until};
+use std::process::Command;
 
 #[test]
 fn other_signals_are_passed_on_to_the_command() {
@@ -82,6 +83,41 @@ fn a_supervisor_started_with_blocked_signals_hears_them() {
     supervised.signal("TERM");
     // The command has SIGTERM blocked as well, as it was handed down.
     supervised.end().assert_code(137);
+}
+
+/// A supervisor that cannot run hears afterwards how its command is, whatever else has happened meanwhile; and its keeper
+/// does its work all the time.
+#[test]
+fn what_happens_while_the_supervisor_is_stopped_is_told_when_it_goes_on() {
+    let place = Place::new();
+    let script = "(sleep 1000 & echo $! > restless)
+        (sh -c 'while ! [ -e go ]; do sleep 0.01; done' & echo $! > brief)
+        exec sleep 1000";
+    let mut supervised = place.start(&["--no-heartbeat"], script);
+    let main = supervised.command_pid();
+    let orphan = |name: &str| {
+        let pid: i32 = wait_for_file(&place.path(name)).parse().unwrap();
+        wait_until("it is an orphan", || crate::killed::parent_of(pid) == supervised.keeper());
+        pid
+    };
+    let (restless, brief) = (orphan("restless"), orphan("brief"));
+    supervised.signal("STOP");
+    wait_until("it is stopped", || state(supervised.pid()) == Some('T'));
+    // More news than there is room for on the way to it.
+    let change = format!(
+        "import os, signal, time\n\
+         for i in range(500):\n\
+         \x20 for number in signal.SIGSTOP, signal.SIGCONT: os.kill({restless}, number); time.sleep(0.001)"
+    );
+    assert!(Command::new(crate::support::python()).args(["-c", &change]).status().unwrap().success());
+    std::fs::write(place.path("go"), "").unwrap();
+    wait_until("the keeper has reaped it", || state(brief).is_none());
+    signal(main, "STOP");
+    wait_until("the command is stopped", || state(main) == Some('T'));
+    supervised.signal("CONT");
+    supervised.wait_for_line(&format!("pid {main} (sleep) is stopped by SIGSTOP"));
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
 }
 
 /// What becomes of every signal that can be caught.

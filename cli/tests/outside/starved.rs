@@ -1,7 +1,7 @@
 //! A system that denies what is taken for granted: descriptors, memory, processes, standard streams, folders.
 
 use crate::support::{
-    End, NOTE_BEAT, NOTE_BEAT_IN_PYTHON, Place, Supervised, children, copy_program, is_alive, now, signal,
+    End, NOTE_BEAT, NOTE_BEAT_IN_PYTHON, Place, Supervised, boot, children, copy_program, is_alive, now, signal,
     wait_for_file, wait_until, without_silence,
 };
 use std::os::unix::fs::PermissionsExt;
@@ -245,6 +245,51 @@ fn coarse_stamps_never_kill_a_healthy_command() {
     let command = ["--timeout", "3", "--max-restarts", "0", crate::support::python(), "-c", &script];
     let (_, end) = without_silence(3.0, |place| Supervised::start(place.supervisor(command)).end());
     assert_eq!((end.code, end.count("hung")), (Some(0), 0), "{}", end.log);
+}
+
+/// The supervisor, in a folder on a real file system whose stamps have whole seconds, which goes with it. None where none
+/// can be mounted.
+fn on_whole_seconds(place: &Place, options: &[&str], command: &[&str]) -> Option<Supervised> {
+    let mount = "truncate -s 1M image && mke2fs -q -I 128 image && mkdir seconds && mount -o loop image seconds";
+    let line = format!("{{ {mount}; }} > told 2>&1 && exec \"$0\" \"$@\"");
+    let mut supervisor = Command::new("unshare");
+    supervisor.args(["--mount", "env", "--default-signal", "sh", "-c", &line, env!("CARGO_BIN_EXE_supervisor")]);
+    supervisor.args(["--heartbeat-file", "seconds/beat", "--max-restarts", "0"]).args(options).args(command);
+    supervisor.current_dir(place.path("")).env_remove("RUST_LOG");
+    let mut supervised = Supervised::start(supervisor);
+    if supervised.line_or_end("supervisor").is_none() {
+        crate::support::skipped(&format!("no file system can be mounted here: {}", place.read("told")));
+        return None;
+    }
+    Some(supervised)
+}
+
+/// Several heartbeats in one second look like one.
+#[test]
+fn a_healthy_command_beats_several_times_in_a_second_where_stamps_have_whole_seconds() {
+    let script = format!(
+        "import time\nfor i in range(65):\n {NOTE_BEAT_IN_PYTHON}; open('seconds/beat', 'w').close(); time.sleep(0.1)"
+    );
+    let command = [crate::support::python(), "-c", &script];
+    if on_whole_seconds(&Place::new(), &["--no-heartbeat"], &["true"]).is_none() {
+        return;
+    }
+    let run = |place: &Place| on_whole_seconds(place, &["--timeout", "0.8"], &command).unwrap().end();
+    let (_, end) = without_silence(0.8, run);
+    assert_eq!((end.code, end.count("hung")), (Some(0), 0), "{}", end.log);
+    assert_eq!(end.count("whole seconds"), 1, "{}", end.log);
+}
+
+/// One that was beating may have done so until the end of the last stamp, and no later.
+#[test]
+fn a_hang_is_noticed_where_stamps_have_whole_seconds() {
+    let place = Place::new();
+    let command = ["sh", "-c", &format!("{NOTE_BEAT}; echo > seconds/beat; exec sleep 1000")];
+    let Some(supervised) = on_whole_seconds(&place, &["--timeout", "1.5"], &command) else { return };
+    let end = supervised.end();
+    end.assert_code(124);
+    let silence = end.time_of(": hung: ") - boot() - place.numbers("beats")[0];
+    assert!((1.48..60.0).contains(&silence), "{silence}: {}", end.log);
 }
 
 /// Restarts leave nothing behind: no descriptor, no memory, no zombie.

@@ -285,6 +285,30 @@ pub fn state(pid: i32) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
+pub fn can_strace() -> bool {
+    Command::new("strace").args(["-e", "trace=none", "true"]).output().is_ok_and(|out| out.status.success())
+}
+
+/// Starts a supervisor whose system calls strace(1) disturbs, as these words of its command line say. None where that
+/// cannot be had.
+pub fn start_disturbed(disturbance: &[&str], supervisor: &Command) -> Option<Supervised> {
+    if !can_strace() {
+        skipped("strace(1) cannot be had here");
+        return None;
+    }
+    let mut command = Command::new("strace");
+    command.args(["-D", "-o", "/dev/null"]).args(disturbance);
+    command.arg(supervisor.get_program()).args(supervisor.get_args()).stdin(Stdio::null());
+    command.current_dir(supervisor.get_current_dir().unwrap());
+    for (name, value) in supervisor.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    Some(Supervised::start(command))
+}
+
 /// Copies a program, by another process for the same reason as [`Place::program`].
 pub fn copy_program(from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) {
     assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());

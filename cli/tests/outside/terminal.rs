@@ -1,6 +1,6 @@
 //! A person at a real terminal: a shell with job control on a pseudo-terminal, and what is typed there.
 
-use crate::support::{PATIENCE, Place, children, is_alive, signal, state, wait_for_file, wait_until};
+use crate::support::{PATIENCE, Place, children, is_alive, name_of, signal, state, wait_for_file, wait_until};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -58,8 +58,8 @@ impl Terminal {
 
     /// What the shell waits for.
     fn supervisor(&self) -> i32 {
-        let [supervisor] = children(self.shell.id().cast_signed())[..] else { panic!("the shell has one child") };
-        supervisor
+        let jobs = children(self.shell.id().cast_signed());
+        jobs.into_iter().find(|&job| name_of(job) == "supervisor").expect("the shell waits for the supervisor")
     }
 
     fn types(&mut self, keys: &str) {
@@ -345,6 +345,57 @@ fn the_terminal_comes_back_from_a_leftover() {
     terminal.shows("lent the terminal");
     terminal.types("hello\r");
     terminal.shows("code=0\r");
+}
+
+/// Who takes the terminal while the command has it keeps it, whatever becomes of the command. When that one leaves, the
+/// next run gets it.
+#[test]
+fn the_terminal_is_taken_from_nobody() {
+    let place = Place::new();
+    let taker = "import os, signal, time\n\
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)\n\
+        tty = os.open('/dev/tty', os.O_RDWR)\n\
+        wait = lambda name: [time.sleep(0.01) for _ in iter(lambda: os.path.exists(name), True)]\n\
+        tell = lambda name, word: (open(name + '.new', 'w').write(word + '\\n'), os.rename(name + '.new', name))\n\
+        wait('take'); os.tcsetpgrp(tty, os.getpgrp()); tell('taken', 'it is')\n\
+        wait('leave'); tell('left', 'kept' if os.tcgetpgrp(tty) == os.getpgrp() else 'lost')";
+    std::fs::write(place.path("taker.py"), taker).unwrap();
+    let mut terminal = Terminal::new(&place);
+    terminal.types(&format!("{} taker.py &\r", crate::support::python()));
+    supervise(&mut terminal, "sh -c 'sleep 1000 & echo $$ >> runs; read x; echo \"<$x>\"' 2> log");
+    let log = |words: &str| place.read("log").lines().filter(|line| line.contains(words)).count();
+    wait_until("it is lent", || log("lent the terminal") == 1);
+    std::fs::write(place.path("take"), "").unwrap();
+    wait_for_file(&place.path("taken"));
+    signal(place.read("runs").trim().parse().unwrap(), "KILL");
+    wait_until("the next run wants it", || log("is stopped by SIGTTIN") == 2);
+    // Told after whatever became of that wish.
+    signal(terminal.supervisor(), "WINCH");
+    wait_until("it has looked", || log("passed SIGWINCH on") == 1);
+    assert_eq!(log("lent the terminal"), 1, "{}", place.read("log"));
+    std::fs::write(place.path("leave"), "").unwrap();
+    assert_eq!(wait_for_file(&place.path("left")), "kept");
+    wait_until("it is lent again", || log("lent the terminal") == 2);
+    terminal.types("hello\r");
+    terminal.shows("<hello>");
+    terminal.shows("code=0\r");
+}
+
+/// The shell finds it as the supervisor did.
+#[test]
+fn the_terminal_has_its_modes_again_after_ctrl_z() {
+    let place = Place::new();
+    let mut terminal = Terminal::new(&place);
+    supervise(&mut terminal, "sh -c 'read x; stty -echoe; echo > ready; read y'");
+    terminal.shows("lent the terminal");
+    terminal.types("hello\r");
+    wait_for_file(&place.path("ready"));
+    terminal.types(CTRL_Z);
+    terminal.shows("the terminal has stopped");
+    terminal.types("stty -a > modes; echo > noted\r");
+    wait_for_file(&place.path("noted"));
+    let modes = place.read("modes");
+    assert!(modes.split_whitespace().any(|mode| mode == "echoe"), "{modes}");
 }
 
 /// A healthy command is not taken for a hung one after a pause.
