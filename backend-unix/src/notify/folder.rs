@@ -212,6 +212,20 @@ mod tests {
         assert_eq!([new, old, other].map(|folder| folder.exists()), [true, false, true]);
     }
 
+    /// Even where this one may remove it.
+    #[test]
+    fn a_folder_of_another_user_is_not_swept() {
+        let place = tempfile::tempdir().unwrap();
+        let dead = place.path().join("supervisor-1-a");
+        create(&dead).unwrap();
+        drop(bind_in_folder(dead.clone()).unwrap());
+        if std::os::unix::fs::chown(&dead, Some(65534), None).is_err() {
+            return eprintln!("SKIPPED: not root");
+        }
+        sweep(place.path());
+        assert!(dead.join(SOCKET).symlink_metadata().is_ok());
+    }
+
     #[test]
     fn others_may_pass_and_the_command_may_have_become_another_user() {
         let place = tempfile::tempdir().unwrap();

@@ -70,7 +70,7 @@ fn a_sleeping_command_and_its_children() {
 fn a_command_with_many_children() {
     let end = autopsy(&["sh", "-c", "for i in $(seq 59); do sleep 1000 & done; wait"]);
     assert_eq!(end.count("autopsy: pid"), 50, "{}", end.log);
-    end.assert_tells(&["autopsy: 10 more processes", "0 of them running", "of CPU"]);
+    end.assert_tells(&["autopsy: 10 more", " processes, 0 of them running", "of CPU"]);
 }
 
 /// What was used before the last heartbeat does not count, be it a file or a message.

@@ -128,15 +128,13 @@ fn a_death_for_want_of_memory_is_told_as_one() {
     }
     let mut command = Command::new("sh");
     let line = format!("echo 0 > {}; exec \"$0\" \"$@\"", group.members());
-    command.args(["-c", &line, env!("CARGO_BIN_EXE_supervisor"), "--no-heartbeat", "--max-restarts", "1"]);
+    command.args(["-c", &line, env!("CARGO_BIN_EXE_supervisor"), "--no-heartbeat", "--max-restarts", "2"]);
     command.args(["--backoff-factor", "0", "sh", "-c"]).current_dir(place.path("")).env_remove("RUST_LOG");
-    // The second run is killed by somebody else.
-    command.arg("[ $SUPERVISED_RESTARTS = 1 ] && kill -KILL $$; exec tail /dev/zero");
+    // The last run is killed by somebody else.
+    command.arg("[ $SUPERVISED_RESTARTS = 2 ] && kill -KILL $$; exec tail /dev/zero");
     let end = Supervised::start(command).end();
     end.assert_code(137);
-    end.assert_tells(&[
-        "was killed by SIGKILL, and the kernel counted 1 kill for want of memory in its cgroup",
-        "run 2",
-    ]);
-    assert_eq!(end.count("for want of memory"), 1, "{}", end.log);
+    let told = "was killed by SIGKILL, and the kernel counted 1 kill for want of memory in its cgroup";
+    end.assert_tells(&[told, "run 2", told, "run 3"]);
+    assert_eq!(end.count("for want of memory"), 2, "{}", end.log);
 }

@@ -134,6 +134,33 @@ const FAMILY: &str =
     sh -c 'trap \"echo TERM >> of_child; exit 0\" TERM; echo > child; while :; do sleep 0.01; done' &
     while ! [ -e daemon ] || ! [ -e child ]; do sleep 0.01; done;";
 
+/// Real-time signals queue, so that they can be counted: whether the main process leads its group or has left it.
+#[test]
+fn the_main_process_gets_the_stop_signal_once() {
+    let leave = "pid = os.fork()\n\
+        if pid == 0: time.sleep(1000)\n\
+        os.setpgid(pid, pid); os.setpgid(0, pid)\n";
+    for leaves in ["", leave] {
+        let script = format!(
+            "import os, signal, time\n\
+             {leaves}stop = [signal.SIGRTMIN + 3]\n\
+             signal.pthread_sigmask(signal.SIG_BLOCK, stop)\n\
+             open('up', 'w').write('it is\\n')\n\
+             signal.sigwaitinfo(stop); count = 1\n\
+             while signal.sigtimedwait(stop, 0.3): count += 1\n\
+             open('count', 'w').write(f'{{count}}\\n')"
+        );
+        let place = Place::new();
+        let options = ["--no-heartbeat", "--grace-period", "60", "--stop-signal", "RTMIN+3"];
+        let command = [crate::support::python(), "-c", &script];
+        let supervised = Supervised::start(place.supervisor(options.iter().chain(&command)));
+        wait_for_file(&place.path("up"));
+        supervised.signal("TERM");
+        supervised.end().assert_code(0);
+        assert_eq!(place.read("count"), "1\n", "{leaves}");
+    }
+}
+
 #[test]
 fn the_main_process_alone_gets_the_stop_signal_where_that_is_wanted() {
     let place = Place::new();

@@ -544,6 +544,23 @@ fn a_keeper_that_is_traced_is_replaced_by_the_supervisor() {
     assert!(!is_alive(keeper) && !is_alive(command));
 }
 
+/// Nor do more signals than a keeper that takes none has room for.
+#[test]
+fn signals_that_a_traced_keeper_does_not_take_hold_up_nothing() {
+    let place = Place::new();
+    let options = ["--no-heartbeat", "--grace-period", "0.3"];
+    let mut supervised = place.start(&options, "trap '' 40; echo > ready; exec sleep 1000");
+    wait_for_file(&place.path("ready"));
+    let (command, keeper) = (supervised.command_pid(), supervised.keeper());
+    let Some(_debugger) = debugger(keeper, HOLDS_ON, &place) else { return };
+    let flood = format!("i=0; while [ $i -lt 600 ]; do kill -40 {}; i=$((i + 1)); done", supervised.pid());
+    assert!(Command::new("sh").args(["-c", &flood]).status().unwrap().success());
+    supervised.signal("TERM");
+    supervised.wait_for_line("does not take orders");
+    supervised.end();
+    assert!(!is_alive(keeper) && !is_alive(command));
+}
+
 /// Nor does one that does not let go of a dead keeper, nor of a dead command.
 #[test]
 fn a_debugger_that_holds_a_dead_process_holds_up_nothing_but_that() {
