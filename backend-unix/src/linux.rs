@@ -209,6 +209,12 @@ mod tests {
     use std::os::fd::AsFd;
 
     #[test]
+    fn a_long_file_of_proc_is_read_to_its_end() {
+        let text = read_proc("/proc/self/smaps").unwrap();
+        assert!(text.len() > 4096 && text.ends_with('\n') && text.contains("[stack]"), "{} bytes", text.len());
+    }
+
+    #[test]
     fn a_title_is_cut_where_there_is_no_room() {
         let written = |name: &CStr, of| {
             let mut title = [0; 32];

@@ -271,9 +271,9 @@ fn a_healthy_command_beats_several_times_in_a_second_where_stamps_have_whole_sec
     if on_whole_seconds(&Place::new(), &["--no-heartbeat"], &["true"]).is_none() {
         return;
     }
-    // Short enough for two looks in one second that find nothing new.
-    let run = |place: &Place| on_whole_seconds(place, &["--timeout", "0.48"], &["sh", "-c", &script]).unwrap().end();
-    let (_, end) = without_silence(0.48, run);
+    // Short enough for several looks in one second.
+    let run = |place: &Place| on_whole_seconds(place, &["--timeout", "0.35"], &["sh", "-c", &script]).unwrap().end();
+    let (_, end) = without_silence(0.35, run);
     assert_eq!((end.code, end.count("hung")), (Some(0), 0), "{}", end.log);
     assert_eq!(end.count("whole seconds"), 1, "{}", end.log);
 }
