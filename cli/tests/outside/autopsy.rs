@@ -63,6 +63,18 @@ fn a_sleeping_command_and_its_children() {
     assert_eq!(end.count("autopsy"), 3, "{}", end.log);
     assert_eq!(end.count("(sleep): state S (sleeping)"), 2, "{}", end.log);
     assert!(cpu(&end, "(sleep)") < 0.5);
+    // All that time it lived.
+    assert_eq!(end.count("has ended"), 0, "{}", end.log);
+}
+
+/// The kernel lists it with the thread that has started it.
+#[test]
+fn a_child_of_another_thread() {
+    let script = "import subprocess, threading, time\n\
+        threading.Thread(target=lambda: subprocess.run(['sleep', '1000'])).start()\n\
+        time.sleep(1000)";
+    let end = autopsy(&["--initial-check-delay", "10", crate::support::python(), "-c", script]);
+    assert_eq!(end.count("(sleep): state S (sleeping)"), 1, "{}", end.log);
 }
 
 /// Of many, those that are not told one by one are summed up.

@@ -103,6 +103,8 @@ fn hang_and_leftovers_share_one_grace_period() {
     let took = end.time_of("sent SIGKILL") - end.time_of("sent SIGTERM");
     assert!((4.9..6.9).contains(&took), "{took}: {}", end.log);
     end.assert_tells(&["hung", "exited with code 0", "sent SIGTERM to leftovers", "sent SIGKILL to leftovers"]);
+    // Nobody is suspected of holding what has ended.
+    assert_eq!(end.count("debugger"), 0, "{}", end.log);
 }
 
 #[test]

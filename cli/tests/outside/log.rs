@@ -4,7 +4,7 @@ use crate::support::{Guarded, NOTE_BEAT, Place, Supervised, wait_for_file, wait_
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 
 #[test]
@@ -107,6 +107,24 @@ fn dropped_lines_are_counted_once_the_reader_reads_again() {
         1,
         "{known:?}"
     );
+}
+
+/// The journal, which `JOURNAL_STREAM` names by device and inode, notes times itself, and reads priorities.
+#[test]
+fn the_journal_gets_priorities_and_no_times() {
+    let place = Place::new();
+    let log = |stream: &str| {
+        let line = format!("JOURNAL_STREAM=$(stat -Lc {stream} /dev/stderr) exec \"$0\" \"$@\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &line, env!("CARGO_BIN_EXE_supervisor"), "--max-restarts", "0", "false"]);
+        command.current_dir(place.path("")).env_remove("RUST_LOG");
+        Supervised::start(command).end().log
+    };
+    let journal = log("%d:%i");
+    assert!(journal.lines().all(|line| line.starts_with('<')), "{journal}");
+    assert!(journal.contains("<6>run 1: started false") && journal.contains("<3>giving up"), "{journal}");
+    let another = log("%d:%i0");
+    assert!(another.lines().all(|line| line.contains("Z ")) && another.contains(" INFO "), "{another}");
 }
 
 #[test]

@@ -48,6 +48,8 @@ fn its_silence_is_a_hang() {
     end.assert_code(124);
     let silence = place.numbers("asked")[0] - place.numbers("last")[0];
     assert!(silence >= 0.69, "{silence}");
+    // It was not heard by its file.
+    assert_eq!(end.count("there is no heartbeat file"), 0, "{}", end.log);
 }
 
 #[test]
