@@ -387,6 +387,24 @@ fn the_command_above_outlives_a_supervisor_below() {
     end.assert_code(0);
 }
 
+/// Nor does what is left, where the keeper is killed while that may still leave.
+#[test]
+fn leftovers_do_not_outlive_a_killed_keeper() {
+    let place = Place::new();
+    let script = "[ $SUPERVISED_RESTARTS = 0 ] || { kill -0 $(cat daemon) && echo two > beside; exit 0; }
+        (setsid sh -c 'trap \"\" TERM; echo $$ > daemon.new; mv daemon.new daemon; exec sleep 1000' &)
+        while ! [ -e daemon ]; do sleep 0.01; done; exit 3";
+    let options = ["--no-heartbeat", "--grace-period", "1000", "--backoff-factor", "0"];
+    let mut supervised = place.start(&options, script);
+    supervised.wait_for_line("sent SIGTERM to leftovers");
+    let daemon: i32 = wait_for_file(&place.path("daemon")).parse().unwrap();
+    assert!(is_alive(daemon));
+    signal(supervised.keeper(), "KILL");
+    let end = supervised.end();
+    end.assert_code(0);
+    assert!(!is_alive(daemon) && !place.path("beside").exists(), "{}", end.log);
+}
+
 /// Children from before `exec supervisor`, and what they leave behind, are none of the command's: whatever is killed.
 #[test]
 fn strangers_outlive_everything() {
