@@ -463,6 +463,37 @@ fn no_keeper_stays_behind() {
     assert!(!is_alive(keepers[0]));
 }
 
+/// Who reads what the supervisor or its command writes does not wait for a keeper.
+#[test]
+fn a_keeper_has_no_descriptor_but_its_own_three() {
+    let place = Place::new();
+    let supervised = place.start(&["--no-heartbeat"], "exec sleep 1000");
+    let keeper = supervised.keeper();
+    let open = || std::fs::read_dir(format!("/proc/{keeper}/fd")).unwrap().count();
+    wait_until("it has closed all others", || open() == 3);
+    supervised.signal("TERM");
+    supervised.end().assert_code(0);
+}
+
+/// A service manager may send its signal to every process of a service.
+#[test]
+fn a_keeper_takes_no_signal_that_can_be_blocked() {
+    let place = Place::new();
+    let mut supervised = place.start(&["--no-heartbeat"], "echo > ready; exec sleep 1000");
+    wait_for_file(&place.path("ready"));
+    let (command, keeper) = (supervised.command_pid(), supervised.keeper());
+    for number in (1..=64).filter(|number| ![9, 19].contains(number)) {
+        signal(keeper, &number.to_string());
+    }
+    supervised.signal("USR1");
+    wait_until("the command is ended by what is passed on", || !is_alive(command));
+    supervised.wait_for_line("was killed by SIGUSR1");
+    supervised.signal("TERM");
+    let end = supervised.end();
+    end.assert_code(0);
+    assert_eq!(end.count("its keeper"), 0, "{}", end.log);
+}
+
 /// Whatever stops a keeper, the supervisor does its work and leaves when it should.
 #[test]
 fn a_keeper_that_is_stopped_goes_on() {

@@ -336,12 +336,13 @@ fn a_quiet_command_costs_no_time_of_the_processor() {
     let supervised = place.start(&["--timeout", "1000"], "echo > ready; exec sleep 1000");
     wait_for_file(&place.path("ready"));
     // In clock ticks of 10 ms: proc_pid_stat(5), by the process and for it.
-    let used = || -> u64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", supervised.pid())).unwrap();
+    let used_by = |pid: i32| -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
         let fields = stat.rsplit_once(") ").unwrap().1.split(' ');
         fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     };
     wait_until("it has nothing to do any more", || {
+        let used = || used_by(supervised.pid()) + used_by(supervised.keeper());
         let (before, begun) = (used(), now());
         wait_until("a second is over", || now() - begun > 1.0);
         used() - before <= 1
