@@ -120,6 +120,30 @@ fn what_happens_while_the_supervisor_is_stopped_is_told_when_it_goes_on() {
     supervised.end().assert_code(0);
 }
 
+#[test]
+fn who_ignores_ctrl_z_is_not_stopped_by_it_and_hears_all_else() {
+    let place = Place::new();
+    let script = "trap 'exit 0' TERM; trap 'echo > passed' USR1; echo > ready; while :; do sleep 0.01; done";
+    let mut command = Command::new("env");
+    command.args([
+        "--default-signal",
+        "sh",
+        "-c",
+        "trap '' TSTP; exec \"$0\" \"$@\"",
+        env!("CARGO_BIN_EXE_supervisor"),
+    ]);
+    command.args(["--no-heartbeat", "sh", "-c", script]).current_dir(place.path("")).env_remove("RUST_LOG");
+    let supervised = Supervised::start(command);
+    wait_for_file(&place.path("ready"));
+    supervised.signal("TSTP");
+    supervised.signal("USR1");
+    wait_for_file(&place.path("passed"));
+    supervised.signal("TERM");
+    let end = supervised.end();
+    end.assert_code(0);
+    assert_eq!(end.count("has stopped the supervisor"), 0, "{}", end.log);
+}
+
 /// What becomes of every signal that can be caught.
 #[test]
 fn every_signal_has_its_meaning() {
