@@ -212,7 +212,7 @@ mod tests {
         assert_eq!([new, old, other].map(|folder| folder.exists()), [true, false, true]);
     }
 
-    /// Even where this one may remove it.
+    /// Not even by root, who could.
     #[test]
     fn a_folder_of_another_user_is_not_swept() {
         let place = tempfile::tempdir().unwrap();

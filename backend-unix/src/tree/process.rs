@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_gone_in_that_moment_is_not_found() {
+    fn a_process_that_ends_just_before_its_signal_is_not_found() {
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
         let pid = child.id().cast_signed();
         let leaves = || {

@@ -3,23 +3,29 @@
 use crate::support::{Place, Supervised, is_alive, skipped, wait_for_file, wait_until};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// A group that goes with its test.
 struct Group(PathBuf);
 
 impl Group {
-    /// One that has this file, which only such groups have: of the controller, in the hierarchy of version 1 that has it,
-    /// or in that of version 2. None where none can be made.
-    fn with(controller: &str, file: &str, place: &Place) -> Option<Group> {
-        let name = place.path("").file_name().unwrap().to_owned();
-        let hierarchies = [format!("/sys/fs/cgroup/{controller}"), "/sys/fs/cgroup".to_owned()];
+    /// One in the first of these hierarchies where such a file makes it useful and a process becomes a member, who
+    /// finds it by the path that the kernel tells. None where none can be made.
+    fn with(hierarchies: &[&str], file: &str, place: &Place) -> Option<Group> {
+        let name = format!("supervisor-test{}", place.path("").file_name().unwrap().display());
         let made = hierarchies.iter().map(|hierarchy| Group(Path::new(hierarchy).join(&name)));
-        let group =
-            made.filter(|group| std::fs::create_dir(&group.0).is_ok()).find(|group| group.0.join(file).exists());
+        let mut made = made.filter(|group| std::fs::create_dir(&group.0).is_ok());
+        let group = made.find(|group| group.0.join(file).exists() && group.is_found_by_members(&name));
         if group.is_none() {
-            skipped(&format!("no control group with {file} can be made here"));
+            skipped(&format!("no control group with {file} can be used here"));
         }
         group
+    }
+
+    fn is_found_by_members(&self, name: &str) -> bool {
+        let trial = format!("echo 0 > {} && cat /proc/self/cgroup", self.members());
+        let told = Command::new("sh").args(["-c", &trial]).output().unwrap();
+        String::from_utf8_lossy(&told.stdout).lines().any(|line| line.ends_with(&format!(":/{name}")))
     }
 
     fn set(&self, file: &str, value: &str) {
@@ -34,7 +40,11 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir(&self.0);
+        // The last member may still be about to end.
+        let begun = Instant::now();
+        while std::fs::remove_dir(&self.0).is_err() && self.0.exists() && begun.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
@@ -46,13 +56,20 @@ struct Freezer {
 }
 
 impl Freezer {
+    /// Of version 2: what it freezes can be killed.
+    fn of_version_2(place: &Place) -> Option<Freezer> {
+        let (file, hierarchies) = ("cgroup.freeze", ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]);
+        Some(Freezer { group: Group::with(&hierarchies, file, place)?, file, values: ["1", "0"] })
+    }
+
+    /// Where a supervisor looks whether its command is frozen.
     fn new(place: &Place) -> Option<Freezer> {
-        let (file, values) = if Path::new("/sys/fs/cgroup/freezer").exists() {
-            ("freezer.state", ["FROZEN", "THAWED"])
-        } else {
-            ("cgroup.freeze", ["1", "0"])
-        };
-        Some(Freezer { group: Group::with("freezer", file, place)?, file, values })
+        let of_version_1 = "/sys/fs/cgroup/freezer";
+        if !Path::new(of_version_1).exists() {
+            return Freezer::of_version_2(place);
+        }
+        let file = "freezer.state";
+        Some(Freezer { group: Group::with(&[of_version_1], file, place)?, file, values: ["FROZEN", "THAWED"] })
     }
 
     fn freeze(&self) {
@@ -75,8 +92,10 @@ impl Drop for Freezer {
 fn the_autopsy_of_a_frozen_command_says_that_it_is() {
     let place = Place::new();
     let Some(freezer) = Freezer::new(&place) else { return };
-    let script = format!("echo 0 > {}; echo > ready; exec sleep 1000", freezer.group.members());
-    let mut supervised = place.start(&["--timeout", "3", "--grace-period", "1000", "--max-restarts", "0"], &script);
+    // It hangs because it is frozen.
+    let beats = "while :; do echo > heartbeat.txt; echo > ready; sleep 0.1; done";
+    let script = format!("echo 0 > {}; {beats}", freezer.group.members());
+    let mut supervised = place.start(&["--timeout", "8", "--grace-period", "1000", "--max-restarts", "0"], &script);
     wait_for_file(&place.path("ready"));
     freezer.freeze();
     supervised.wait_for_line("autopsy: the cgroup of the command is frozen: none of its processes can run");
@@ -91,15 +110,15 @@ fn the_autopsy_of_one_that_is_not_does_not() {
     let place = Place::new();
     let end = place.run(&["--timeout", "0.5", "--max-restarts", "0"], "exec sleep 1000");
     end.assert_tells(&["autopsy: pid"]);
-    assert_eq!(end.count("frozen"), 0, "{}", end.log);
+    assert_eq!(end.count("autopsy: the cgroup of the command is frozen"), 0, "{}", end.log);
 }
 
 /// A keeper that is frozen takes no orders: what it kept is ended by the supervisor.
 #[test]
 fn a_probe_whose_keeper_is_frozen_is_ended_and_others_follow() {
     let place = Place::new();
-    let Some(freezer) = Freezer::new(&place) else { return };
-    let probe = place.script("probe", "[ -e pid ] && exit 0; echo $$ > pid; exec sleep 1000");
+    let Some(freezer) = Freezer::of_version_2(&place) else { return };
+    let probe = place.script("probe", "[ -e pid ] && { echo > next; exit 0; }; echo $$ > pid; exec sleep 1000");
     let options = ["--probe", probe.to_str().unwrap(), "--timeout", "10", "--probe-interval", "0.1"];
     let mut supervised = place.start(&options, "while :; do echo > heartbeat.txt; sleep 0.1; done");
     let pid: i32 = wait_for_file(&place.path("pid")).parse().unwrap();
@@ -107,7 +126,7 @@ fn a_probe_whose_keeper_is_frozen_is_ended_and_others_follow() {
     freezer.freeze();
     supervised.wait_for_line("does not take orders: a debugger or a frozen cgroup holds it");
     wait_until("the probe is gone", || !is_alive(pid));
-    freezer.thaw();
+    wait_for_file(&place.path("next"));
     supervised.signal("TERM");
     supervised.end().assert_code(0);
 }
@@ -115,24 +134,31 @@ fn a_probe_whose_keeper_is_frozen_is_ended_and_others_follow() {
 #[test]
 fn a_death_for_want_of_memory_is_told_as_one() {
     let place = Place::new();
-    let (file, others) = if Path::new("/sys/fs/cgroup/memory").exists() {
-        ("memory.limit_in_bytes", ["memory.memsw.limit_in_bytes"])
+    let (hierarchy, limit, swap) = if Path::new("/sys/fs/cgroup/memory").exists() {
+        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", ("memory.swappiness", "0"))
     } else {
-        ("memory.max", ["memory.swap.max"])
+        ("/sys/fs/cgroup", "memory.max", ("memory.swap.max", "0"))
     };
-    let Some(group) = Group::with("memory", file, &place) else { return };
-    group.set(file, "30000000");
-    // Where swap is accounted for.
-    for other in others {
-        let _ = std::fs::write(group.0.join(other), "30000000");
-    }
+    let Some(group) = Group::with(&[hierarchy], limit, &place) else { return };
+    group.set(limit, "30000000");
+    // Where there is any.
+    let _ = std::fs::write(group.0.join(swap.0), swap.1);
     let mut command = Command::new("sh");
     let line = format!("echo 0 > {}; exec \"$0\" \"$@\"", group.members());
     command.args(["-c", &line, env!("CARGO_BIN_EXE_supervisor"), "--no-heartbeat", "--max-restarts", "2"]);
     command.args(["--backoff-factor", "0", "sh", "-c"]).current_dir(place.path("")).env_remove("RUST_LOG");
     // The last run is killed by somebody else.
-    command.arg("[ $SUPERVISED_RESTARTS = 2 ] && kill -KILL $$; exec tail /dev/zero");
-    let end = Supervised::start(command).end();
+    let script = "while ! [ -e told$SUPERVISED_RESTARTS ]; do sleep 0.01; done
+        [ $SUPERVISED_RESTARTS = 2 ] && kill -KILL $$; exec tail /dev/zero";
+    let mut supervised = Supervised::start({
+        command.arg(script);
+        command
+    });
+    for run in 0..=2 {
+        supervised.wait_for_line(&format!("run {}: started", run + 1));
+        std::fs::write(place.path(&format!("told{run}")), "").unwrap();
+    }
+    let end = supervised.end();
     end.assert_code(137);
     let told = "was killed by SIGKILL, and the kernel counted 1 kill for want of memory in its cgroup";
     end.assert_tells(&[told, "run 2", told, "run 3"]);

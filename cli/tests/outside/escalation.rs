@@ -143,7 +143,7 @@ fn the_main_process_gets_the_stop_signal_once() {
     for leaves in ["", leave] {
         let script = format!(
             "import os, signal, time\n\
-             {leaves}stop = [signal.SIGRTMIN + 3]\n\
+             {leaves}stop = [40]\n\
              signal.pthread_sigmask(signal.SIG_BLOCK, stop)\n\
              open('up', 'w').write('it is\\n')\n\
              signal.sigwaitinfo(stop); count = 1\n\
@@ -151,7 +151,7 @@ fn the_main_process_gets_the_stop_signal_once() {
              open('count', 'w').write(f'{{count}}\\n')"
         );
         let place = Place::new();
-        let options = ["--no-heartbeat", "--grace-period", "60", "--stop-signal", "RTMIN+3"];
+        let options = ["--no-heartbeat", "--grace-period", "60", "--stop-signal", "40"];
         let command = [crate::support::python(), "-c", &script];
         let supervised = Supervised::start(place.supervisor(options.iter().chain(&command)));
         wait_for_file(&place.path("up"));

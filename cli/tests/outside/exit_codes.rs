@@ -199,7 +199,7 @@ fn a_command_for_which_no_process_can_be_had_is_a_failed_run() {
     end.assert_tells(&["restart 1 of 2", "restart 2 of 2", "giving up"]);
 }
 
-/// Where nothing is left to be waited for. Which of them is held up by the machine nobody knows.
+/// Where nothing is left to be waited for. The machine may hold up any of them; one that is quick will do.
 #[test]
 fn the_supervisor_ends_at_once() {
     let ends_at_once = || {
@@ -207,5 +207,5 @@ fn the_supervisor_ends_at_once() {
         Place::new().run(&["--no-heartbeat"], "exit 0").assert_code(0);
         begun.elapsed().as_secs_f64() < 0.9
     };
-    assert!((0..20).any(|_| ends_at_once()));
+    assert!((0..20).any(|_| ends_at_once()), "each of 20 took longer");
 }

@@ -481,10 +481,16 @@ fn no_text_of_the_language_is_shown() {
 
 #[test]
 fn the_interval_of_a_slow_heartbeat_is_that_between_two_of_them() {
-    for script in ["touch heartbeat.txt; sleep 4.8", "sleep 4.8; touch heartbeat.txt"] {
+    let start = |script: &str| {
         let place = Place::new();
         let script = format!("trap '' TERM; while :; do {script}; done");
-        let end = place.run(&["--timeout", "2.4", "--grace-period", "20", "--max-restarts", "0"], &script);
+        let options = ["--timeout", "2.4", "--grace-period", "20", "--max-restarts", "0"];
+        let supervised = place.start(&options, &script);
+        (place, supervised)
+    };
+    // The first of the one comes with its start, that of the other as long after it.
+    for (_place, supervised) in ["touch heartbeat.txt; sleep 4.8", "sleep 4.8; touch heartbeat.txt"].map(start) {
+        let end = supervised.end();
         end.assert_code(124);
         let line = end.log.lines().find(|line| line.contains("a heartbeat came ")).unwrap();
         let told = line.split_once("a heartbeat came ").unwrap().1.split(' ').next().unwrap().parse::<f64>().unwrap();

@@ -160,8 +160,9 @@ fn a_hidden_supervisor_is_healthy() {
     if !can_hide(2, &place) {
         return skipped("hidepid=2: not root, or no namespaces");
     }
-    let script = "mount -t proc -o hidepid=2 proc /proc && ./supervisor --no-heartbeat --status-file status sleep 1000 & \
-        while ! grep -q '\"running\"' status; do sleep 0.01; done; \
+    let script = "mount -t proc -o hidepid=2 proc /proc || exit 9; \
+        ./supervisor --no-heartbeat --status-file status sleep 1000 & \
+        while ! grep -q '\"running\"' status; do kill -0 $! || exit 8; sleep 0.01; done; \
         setpriv --reuid=65534 --regid=65534 --clear-groups ./supervisor --healthcheck status; \
         code=$?; kill $!; wait; exit $code";
     let mut command = Command::new("unshare");

@@ -268,18 +268,16 @@ fn near_the_end_a_hook_that_is_stuck_keeps_no_other_from_running() {
     let place = Place::new();
     let hook =
         place.script("hook", "[ $SUPERVISOR_EVENT = exited ] && exec sleep 1000; echo $SUPERVISOR_EVENT >> calls");
-    let options = ["--no-heartbeat", "--grace-period", "20", "--on-event", hook.to_str().unwrap()];
+    let options = ["--no-heartbeat", "--grace-period", "8", "--on-event", hook.to_str().unwrap()];
     let supervised = place.start(&options, "exit 0");
     wait_until("the last event is told", || place.read("calls").contains("done"));
     supervised.signal("INT");
     let end = supervised.end();
     end.assert_code(0);
     end.assert_tells(&["not told at the end", "exited"]);
-    // Only then its turn would have come of itself.
-    assert_eq!(end.count("still running after 10 s"), 0, "{}", end.log);
 }
 
-/// What repeats gives way to a milestone that waits behind it, and that is told, long before the end.
+/// What repeats gives way to a milestone that waits behind it. How many did is told at once, not only at the end.
 #[test]
 fn what_gives_way_to_a_milestone_is_counted() {
     let place = Place::new();

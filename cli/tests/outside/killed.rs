@@ -387,7 +387,7 @@ fn the_command_above_outlives_a_supervisor_below() {
     end.assert_code(0);
 }
 
-/// Nor does what is left, where the keeper is killed while that may still leave.
+/// Nor do leftovers, where the keeper is killed in their grace period.
 #[test]
 fn leftovers_do_not_outlive_a_killed_keeper() {
     let place = Place::new();
@@ -606,7 +606,8 @@ fn signals_that_a_traced_keeper_does_not_take_hold_up_nothing() {
     assert!(Command::new("sh").args(["-c", &flood]).status().unwrap().success());
     supervised.signal("TERM");
     supervised.wait_for_line("does not take orders");
-    supervised.end();
+    let end = supervised.end();
+    assert!(end.code.is_some(), "{}", end.log);
     assert!(!is_alive(keeper) && !is_alive(command));
 }
 

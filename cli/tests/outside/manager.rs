@@ -160,7 +160,7 @@ fn the_last_message_is_sent_before_the_end() {
         let place = Place::new();
         let mut manager = Manager::new(&place);
         let command = manager.supervisor(&place, &["--no-heartbeat"], "exit 0");
-        let slow = ["-f", "-e", "trace=sendto", "-e", "inject=sendto:delay_enter=25000"];
+        let slow = ["-f", "-e", "trace=sendto", "-e", "inject=sendto:delay_enter=10000"];
         let Some(supervised) = start_disturbed(&slow, &command) else { return };
         supervised.end().assert_code(0);
         manager.drain();

@@ -117,7 +117,11 @@ fn what_happens_while_the_supervisor_is_stopped_is_told_when_it_goes_on() {
     supervised.signal("CONT");
     supervised.wait_for_line(&format!("pid {main} (sleep) is stopped by SIGSTOP"));
     supervised.signal("TERM");
-    supervised.end().assert_code(0);
+    let end = supervised.end();
+    end.assert_code(0);
+    // The end of an orphan was not taken for that of the command.
+    end.assert_tells(&["asks the command to leave", "was killed by SIGTERM"]);
+    assert_eq!(end.count("exited with code"), 0, "{}", end.log);
 }
 
 #[test]

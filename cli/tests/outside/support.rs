@@ -292,12 +292,17 @@ pub fn can_strace() -> bool {
 /// Starts a supervisor whose system calls strace(1) disturbs, as these words of its command line say. None where that
 /// cannot be had.
 pub fn start_disturbed(disturbance: &[&str], supervisor: &Command) -> Option<Supervised> {
-    if !can_strace() {
+    let disturbed = || {
+        let mut command = Command::new("strace");
+        command.args(["-D", "-o", "/dev/null"]).args(disturbance);
+        command
+    };
+    // One that cannot disturb lets the command go on as it is, and says so.
+    if !disturbed().arg("true").output().is_ok_and(|out| out.status.success() && out.stderr.is_empty()) {
         skipped("strace(1) cannot be had here");
         return None;
     }
-    let mut command = Command::new("strace");
-    command.args(["-D", "-o", "/dev/null"]).args(disturbance);
+    let mut command = disturbed();
     command.arg(supervisor.get_program()).args(supervisor.get_args()).stdin(Stdio::null());
     command.current_dir(supervisor.get_current_dir().unwrap());
     for (name, value) in supervisor.get_envs() {

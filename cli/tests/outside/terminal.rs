@@ -364,10 +364,12 @@ fn the_terminal_is_taken_from_nobody() {
     terminal.types(&format!("{} taker.py &\r", crate::support::python()));
     supervise(&mut terminal, "sh -c 'sleep 1000 & echo $$ >> runs; read x; echo \"<$x>\"' 2> log");
     let log = |words: &str| place.read("log").lines().filter(|line| line.contains(words)).count();
-    wait_until("it is lent", || log("lent the terminal") == 1);
+    wait_until("it is lent", || log("lent the terminal") == 1 && log("goes on") == 1);
+    let main = wait_for_file(&place.path("runs")).parse().unwrap();
+    wait_until("the command reads again", || state(main) == Some('S'));
     std::fs::write(place.path("take"), "").unwrap();
     wait_for_file(&place.path("taken"));
-    signal(place.read("runs").trim().parse().unwrap(), "KILL");
+    signal(main, "KILL");
     wait_until("the next run wants it", || log("is stopped by SIGTTIN") == 2);
     // Told after whatever became of that wish.
     signal(terminal.supervisor(), "WINCH");
