@@ -250,7 +250,8 @@ fn coarse_stamps_never_kill_a_healthy_command() {
 /// The supervisor, in a folder on a real file system whose stamps have whole seconds, which goes with it. None where none
 /// can be mounted.
 fn on_whole_seconds(place: &Place, options: &[&str], command: &[&str]) -> Option<Supervised> {
-    let mount = "truncate -s 1M image && mkfs.ext2 -q -F -I 128 image && mkdir -p seconds && mount -o loop image seconds";
+    let mount =
+        "truncate -s 1M image && mkfs.ext2 -q -F -I 128 image && mkdir -p seconds && mount -o loop image seconds";
     let line = format!("{{ {mount}; }} > told 2>&1 && exec \"$0\" \"$@\"");
     let mut supervisor = Command::new("env");
     supervisor.args(["unshare", "--mount", "env", "--default-signal", "sh", "-c", &line]);

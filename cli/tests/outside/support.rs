@@ -285,6 +285,7 @@ pub fn state(pid: i32) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
+/// Whether strace(1) is there, and may trace.
 pub fn can_strace() -> bool {
     Command::new("strace").args(["-e", "trace=none", "true"]).output().is_ok_and(|out| out.status.success())
 }
