@@ -122,7 +122,7 @@ fn a_probe_whose_keeper_is_frozen_is_ended_and_others_follow() {
     let options = ["--probe", probe.to_str().unwrap(), "--timeout", "10", "--probe-interval", "0.1"];
     let mut supervised = place.start(&options, "while :; do echo > heartbeat.txt; sleep 0.1; done");
     let pid: i32 = wait_for_file(&place.path("pid")).parse().unwrap();
-    freezer.group.set("cgroup.procs", &crate::killed::parent_of(pid).to_string());
+    freezer.group.set("cgroup.procs", &crate::support::parent_of(pid).to_string());
     freezer.freeze();
     supervised.wait_for_line("does not take orders: a debugger or a frozen cgroup holds it");
     wait_until("the probe is gone", || !is_alive(pid));

@@ -1,7 +1,7 @@
 //! The supervisor or the keeper is killed: nothing of the command outlives it, and nothing else is touched.
 
 use crate::support::{
-    Guarded, Place, Supervised, children, copy_program, is_alive, name_of, python, signal, skipped, state,
+    Guarded, Place, Supervised, children, copy_program, is_alive, name_of, parent_of, python, signal, skipped, state,
     wait_for_file, wait_until,
 };
 use std::fs::Permissions;
@@ -352,11 +352,6 @@ fn hooks_and_probes_do_not_outlive_their_keepers() {
         end.assert_code(0);
         assert_eq!(end.count(": started "), 1, "{}", end.log);
     }
-}
-
-pub fn parent_of(pid: i32) -> i32 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 /// A supervisor below is killed: the command of the one above is none of its business.

@@ -97,7 +97,7 @@ fn what_happens_while_the_supervisor_is_stopped_is_told_when_it_goes_on() {
     let main = supervised.command_pid();
     let orphan = |name: &str| {
         let pid: i32 = wait_for_file(&place.path(name)).parse().unwrap();
-        wait_until("it is an orphan", || crate::killed::parent_of(pid) == supervised.keeper());
+        wait_until("it is an orphan", || crate::support::parent_of(pid) == supervised.keeper());
         pid
     };
     let (restless, brief) = (orphan("restless"), orphan("brief"));

@@ -285,6 +285,12 @@ pub fn state(pid: i32) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
+/// The parent of a process.
+pub fn parent_of(pid: i32) -> i32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
 /// Whether strace(1) is there, and may trace.
 pub fn can_strace() -> bool {
     Command::new("strace").args(["-e", "trace=none", "true"]).output().is_ok_and(|out| out.status.success())
