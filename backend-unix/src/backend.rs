@@ -389,6 +389,8 @@ impl Backend for UnixBackend {
         self.watcher.iter_mut().for_each(Watcher::before_start);
         self.take_findings();
         let company = self.children.company();
+        // Before there is a command that can die of it.
+        self.memory_kills_before = self.memory_kills.count();
         self.restarts = restarts;
         let restarts = variable(RESTARTS, &restarts.to_string());
         let keeper = restarts.and_then(|restarts| {
@@ -406,7 +408,6 @@ impl Backend for UnixBackend {
         }
         // While the command starts.
         self.sampler.begin();
-        self.memory_kills_before = self.memory_kills.count();
     }
 
     fn signal(&mut self, run: RunId, purpose: Purpose) {

@@ -1,6 +1,6 @@
 //! In a control group of its own, cgroups(7): one that is frozen, and one that has too little memory.
 
-use crate::support::{Place, Supervised, is_alive, skipped, wait_for_file, wait_until};
+use crate::support::{Place, Supervised, is_alive, skipped, start_disturbed, wait_for_file, wait_until};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -134,12 +134,28 @@ fn a_probe_whose_keeper_is_frozen_is_ended_and_others_follow() {
 #[test]
 fn a_death_for_want_of_memory_is_told_as_one() {
     let place = Place::new();
+    let Some((_group, command)) = of_too_little_memory(&place) else { return };
+    assert_tells_want_of_memory(Supervised::start(command));
+}
+
+/// The command may be dead before the supervisor comes to anything else: here it waits whenever it reads that count.
+#[test]
+fn a_death_for_want_of_memory_at_the_very_start_is_told_too() {
+    let place = Place::new();
+    let Some((_group, command)) = of_too_little_memory(&place) else { return };
+    let late = ["-e", "trace=pread64", "-e", "inject=pread64:delay_enter=300000"];
+    let Some(supervised) = start_disturbed(&late, &command) else { return };
+    assert_tells_want_of_memory(supervised);
+}
+
+/// A supervisor whose command needs more than it may have, twice; its last run is killed by somebody else.
+fn of_too_little_memory(place: &Place) -> Option<(Group, Command)> {
     let (hierarchy, limit, swap) = if Path::new("/sys/fs/cgroup/memory").exists() {
         ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", ("memory.swappiness", "0"))
     } else {
         ("/sys/fs/cgroup", "memory.max", ("memory.swap.max", "0"))
     };
-    let Some(group) = Group::with(&[hierarchy], limit, &place) else { return };
+    let group = Group::with(&[hierarchy], limit, place)?;
     group.set(limit, "30000000");
     // Where there is any.
     let _ = std::fs::write(group.0.join(swap.0), swap.1);
@@ -147,17 +163,11 @@ fn a_death_for_want_of_memory_is_told_as_one() {
     let line = format!("echo 0 > {}; exec \"$0\" \"$@\"", group.members());
     command.args(["-c", &line, env!("CARGO_BIN_EXE_supervisor"), "--no-heartbeat", "--max-restarts", "2"]);
     command.args(["--backoff-factor", "0", "sh", "-c"]).current_dir(place.path("")).env_remove("RUST_LOG");
-    // The last run is killed by somebody else.
-    let script = "while ! [ -e told$SUPERVISED_RESTARTS ]; do sleep 0.01; done
-        [ $SUPERVISED_RESTARTS = 2 ] && kill -KILL $$; exec tail /dev/zero";
-    let mut supervised = Supervised::start({
-        command.arg(script);
-        command
-    });
-    for run in 0..=2 {
-        supervised.wait_for_line(&format!("run {}: started", run + 1));
-        std::fs::write(place.path(&format!("told{run}")), "").unwrap();
-    }
+    command.arg("[ $SUPERVISED_RESTARTS = 2 ] && kill -KILL $$; exec tail /dev/zero");
+    Some((group, command))
+}
+
+fn assert_tells_want_of_memory(supervised: Supervised) {
     let end = supervised.end();
     end.assert_code(137);
     let told = "was killed by SIGKILL, and the kernel counted 1 kill for want of memory in its cgroup";
