@@ -50,7 +50,7 @@ fn a_command_in_a_debugger() {
     let beats = "while :; do echo > heartbeat.txt; sleep 0.1; done";
     let mut supervised = place.start(&["--timeout", "8", "--max-restarts", "0", "--grace-period", "0.3"], beats);
     let command = supervised.command_pid();
-    let Some(debugger) = crate::killed::debugger(command, crate::killed::LETS_GO, &place) else { return };
+    let Some(debugger) = crate::traced::debugger(command, crate::traced::LETS_GO, &place) else { return };
     let end = supervised.end();
     end.assert_code(124);
     end.assert_tells(&["hung", "autopsy: pid", &format!("traced by pid {}", debugger.id())]);

@@ -1,10 +1,8 @@
 //! The exit code of the supervisor tells how it ended.
 
+use crate::other_user::{as_other, place_for_other};
 use crate::support::{Place, Supervised, copy_program, skipped};
 use std::ffi::{OsStr, OsString};
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 
 const ONCE: &[&str] = &["--max-restarts", "0"];
 
@@ -83,30 +81,21 @@ fn a_folder_of_the_path_that_may_not_be_searched_hides_nothing() {
 /// Where the whole path is given there is nothing else to find.
 #[test]
 fn what_a_user_may_not_reach_is_126_by_its_path_and_127_by_its_name() {
-    let as_other = |words: &[&OsStr]| {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).args(words);
-        command.stdin(std::process::Stdio::null()).env_remove("RUST_LOG");
-        command
-    };
-    // The binary may lie where only root can go.
-    let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap();
-    let binary = folder.path().join("supervisor");
-    copy_program(env!("CARGO_BIN_EXE_supervisor"), &binary);
-    // Setpriv itself still has the rights of root when it executes.
-    let trial = as_other(&["env".as_ref(), binary.as_ref(), "--version".as_ref()]).output();
+    let place = place_for_other();
+    let binary = place.path("supervisor");
+    let trial = as_other([&binary]).arg("--version").output();
     if !trial.as_ref().is_ok_and(|trial| trial.status.success()) {
         return skipped(&format!("another user cannot run it: {trial:?}"));
     }
-    let closed = folder.path().join("closed");
+    let closed = place.path("closed");
     std::fs::create_dir(&closed).unwrap();
-    std::fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
+    place.allow("closed", 0o700);
     let mut path = OsString::from("PATH=");
     path.push(&closed);
     path.push(":/no/such/folder");
     for (tool, code) in [(closed.join("tool"), 126), ("tool".into(), 127)] {
-        let words: [&OsStr; 5] = ["env".as_ref(), &path, binary.as_ref(), "--no-heartbeat".as_ref(), tool.as_ref()];
-        let mut command = as_other(&words);
+        let words: [&OsStr; 4] = [&path, binary.as_ref(), "--no-heartbeat".as_ref(), tool.as_ref()];
+        let mut command = as_other(words);
         command.current_dir("/");
         Supervised::start(command).end().assert_code(code);
     }
@@ -182,7 +171,7 @@ fn a_command_that_disappears_is_a_failed_run() {
 #[test]
 fn a_command_for_which_no_process_can_be_had_is_a_failed_run() {
     let place = Place::new();
-    std::fs::set_permissions(place.path(""), PermissionsExt::from_mode(0o777)).unwrap();
+    place.allow("", 0o777);
     copy_program(env!("CARGO_BIN_EXE_supervisor"), place.path("supervisor"));
     // The limit does not bind root.
     let launcher = "import os,resource,sys\nif os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n\

@@ -1,8 +1,7 @@
 //! What somebody meets who has just begun: no heartbeat comes, a word is mistyped, a shell is missing.
 
-use crate::support::{End, Place, Supervised, copy_program, python, skipped};
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
+use crate::other_user::{AS_OTHER, as_other, can_become_other, place_for_other};
+use crate::support::{End, Place, Supervised, can, python, skipped};
 use std::process::Command;
 
 /// Finds one hang, and gives up.
@@ -23,17 +22,6 @@ fn assert_missing(end: &End, path: &str, found: &str) {
     let all = [&["WARN", path, found], &REMEDIES[..]].concat();
     assert!(all.iter().all(|words| line.contains(words)), "{all:?}: {line}");
     assert_eq!(end.count("for the first time"), 0, "{}", end.log);
-}
-
-/// An ordinary user, where the tests may become one.
-const OTHER: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-
-fn can(words: &[&str]) -> bool {
-    Command::new(words[0]).args(&words[1..]).output().is_ok_and(|out| out.status.success())
-}
-
-fn allow(place: &Place, name: &str, mode: u32) {
-    std::fs::set_permissions(place.path(name), Permissions::from_mode(mode)).unwrap();
 }
 
 #[test]
@@ -128,36 +116,33 @@ fn a_file_that_cannot_be_looked_at_is_named_with_the_cause() {
 
 #[test]
 fn a_command_that_may_not_write_its_heartbeat_is_told_what_was_found() {
-    if !can(&[&OTHER[..], &["true"]].concat()) {
-        return skipped("setpriv --reuid: not root");
+    if !can_become_other() {
+        return;
     }
     let place = Place::new();
-    allow(&place, "", 0o755);
-    let end = Supervised::start(place.supervisor(ONE_HANG.iter().chain(&OTHER).chain(&["sh", "-c", BEAT]))).end();
+    place.allow("", 0o755);
+    let end = Supervised::start(place.supervisor(ONE_HANG.iter().chain(&AS_OTHER).chain(&["sh", "-c", BEAT]))).end();
     let path = place.path("heartbeat.txt").display().to_string();
     assert_missing(&end, &path, "there is no heartbeat file");
     end.assert_tells(&["the user of the command, 65534, may not write to its folder"]);
 
     // The file of another user, left from before.
     std::fs::write(&path, "").unwrap();
-    let end = Supervised::start(place.supervisor(ONE_HANG.iter().chain(&OTHER).chain(&["sh", "-c", BEAT]))).end();
+    let end = Supervised::start(place.supervisor(ONE_HANG.iter().chain(&AS_OTHER).chain(&["sh", "-c", BEAT]))).end();
     assert_missing(&end, &path, "is older than this run");
     end.assert_tells(&["the user of the command, 65534, may not write it"]);
 }
 
 #[test]
 fn a_supervisor_that_may_not_look_at_the_heartbeat_says_so() {
-    if !can(&[&OTHER[..], &["true"]].concat()) {
-        return skipped("setpriv --reuid: not root");
+    if !can_become_other() {
+        return;
     }
-    let place = Place::new();
-    allow(&place, "", 0o755);
+    let place = place_for_other();
     std::fs::create_dir(place.path("closed")).unwrap();
-    allow(&place, "closed", 0o700);
-    copy_program(env!("CARGO_BIN_EXE_supervisor"), place.path("supervisor"));
-    let mut command = Command::new(OTHER[0]);
-    command.args(&OTHER[1..]).arg(place.path("supervisor")).args(ONE_HANG);
-    command.args(["--heartbeat-file", "closed/beat", "sh", "-c", BEAT]).current_dir(place.path(""));
+    place.allow("closed", 0o700);
+    let mut command = as_other([place.path("supervisor")]);
+    command.args(ONE_HANG).args(["--heartbeat-file", "closed/beat", "sh", "-c", BEAT]).current_dir(place.path(""));
     let end = Supervised::start(command).end();
     assert_missing(&end, &place.path("closed/beat").display().to_string(), "cannot be looked at: Permission denied");
 }

@@ -1,9 +1,8 @@
 //! `/proc` hides processes from an ordinary user (`hidepid`, proc(5)): one that is not dumpable is not in it at all, or
 //! cannot be looked at. It is asked, killed and waited for all the same.
 
+use crate::other_user::{AS_OTHER, other_can_run};
 use crate::support::{End, Place, Supervised, copy_program, python, skipped, wait_until};
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -13,7 +12,8 @@ const WAYS: [u32; 2] = [1, 2];
 fn hiding(way: u32) -> Command {
     let script = format!(
         "mount -t proc -o hidepid={way} proc /proc && \
-         exec setpriv --reuid=65534 --regid=65534 --clear-groups env --default-signal \"$@\""
+         exec {} env --default-signal \"$@\"",
+        AS_OTHER.join(" ")
     );
     let mut command = Command::new("unshare");
     command.args(["--pid", "--fork", "--mount", "--mount-proc", "--kill-child", "sh", "-c", &script, "sh"]);
@@ -32,16 +32,14 @@ fn can_hide(way: u32, place: &Place) -> bool {
 /// processes not dumpable.
 fn place() -> Place {
     let place = Place::new();
-    let allow =
-        |name: &str, mode: u32| std::fs::set_permissions(place.path(name), Permissions::from_mode(mode)).unwrap();
-    allow("", 0o777);
+    place.allow("", 0o777);
     for (program, name, mode) in [
         (env!("CARGO_BIN_EXE_supervisor"), "supervisor", 0o755),
         ("/bin/sleep", "hidden", 0o711),
         ("/bin/sh", "shell", 0o711),
     ] {
         copy_program(program, place.path(name));
-        allow(name, mode);
+        place.allow(name, mode);
     }
     place
 }
@@ -160,13 +158,16 @@ fn a_hidden_supervisor_is_healthy() {
     if !can_hide(2, &place) {
         return skipped("hidepid=2: not root, or no namespaces");
     }
-    let script = "mount -t proc -o hidepid=2 proc /proc || exit 9; \
+    let script = format!(
+        "mount -t proc -o hidepid=2 proc /proc || exit 9; \
         ./supervisor --no-heartbeat --status-file status sleep 1000 & \
         while ! grep -q '\"running\"' status; do kill -0 $! || exit 8; sleep 0.01; done; \
-        setpriv --reuid=65534 --regid=65534 --clear-groups ./supervisor --healthcheck status; \
-        code=$?; kill $!; wait; exit $code";
+        {} ./supervisor --healthcheck status; \
+        code=$?; kill $!; wait; exit $code",
+        AS_OTHER.join(" ")
+    );
     let mut command = Command::new("unshare");
-    command.args(["--pid", "--fork", "--mount", "--mount-proc", "--kill-child", "sh", "-c", script]);
+    command.args(["--pid", "--fork", "--mount", "--mount-proc", "--kill-child", "sh", "-c", &script]);
     command.current_dir(place.path(""));
     let end = Supervised::start(command).end();
     end.assert_code(0);
@@ -216,7 +217,7 @@ fn messages_of_a_hidden_command_are_heard() {
         s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect(os.environ['NOTIFY_SOCKET'])\n\
         s.send(b'READY=1\\nSTATUS=it is hidden')\n\
         for i in range(8): s.send(b'WATCHDOG=1'); time.sleep(0.9)\n";
-    let Some(python) = [python(), "/usr/bin/python3"].into_iter().find(|python| can_run(python)) else {
+    let Some(python) = [python(), "/usr/bin/python3"].into_iter().find(|python| other_can_run(python)) else {
         return skipped("no Python interpreter is for everybody");
     };
     let options = ["--notify", "--timeout", "4.5", "--max-restarts", "0"];
@@ -226,10 +227,4 @@ fn messages_of_a_hidden_command_are_heard() {
         end.assert_tells(&["is ready", "it is hidden", "finished"]);
         assert_eq!((end.count("hung"), end.count("ignored a message")), (0, 0), "{}", end.log);
     });
-}
-
-/// Whether an ordinary user can; the interpreter may lie where only root can go.
-fn can_run(program: &str) -> bool {
-    let as_other = ["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", "exec \"$0\" -c ''", program];
-    Command::new("setpriv").args(as_other).output().is_ok_and(|out| out.status.success())
 }

@@ -1,5 +1,6 @@
 //! Nothing that a command started survives its end.
 
+use crate::other_user::as_other;
 use crate::support::{
     Guarded, Place, Supervised, can_strace, copy_program, is_alive, now, signal, skipped, start_disturbed, state,
     wait_for_file, wait_until,
@@ -199,15 +200,14 @@ fn a_leftover_that_may_not_be_signalled_is_told_of_and_waited_for() {
     // Nobody else may become root by it.
     let copy = "cp \"$(command -v setpriv)\" become && chgrp 65534 become . && chmod 4750 become && chmod 770 .";
     let copied = Command::new("sh").args(["-c", copy]).current_dir(place.path("")).output();
-    let as_other = |words: &[&str]| {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "env", "--default-signal"]).args(words);
-        command.current_dir(place.path("")).env_remove("RUST_LOG").stdin(Stdio::null());
+    let as_other_here = |words: &[&str]| {
+        let mut command = as_other(words);
+        command.current_dir(place.path(""));
         command
     };
     let root = ["./become", "--reuid=0", "--regid=0", "--clear-groups"];
     let has_worked = |out: io::Result<Output>| out.is_ok_and(|out| out.status.success());
-    if !has_worked(copied) || !has_worked(as_other(&[&root[..], &["true"]].concat()).output()) {
+    if !has_worked(copied) || !has_worked(as_other_here(&[&root[..], &["true"]].concat()).output()) {
         return skipped("not root, or set-user-ID programs give no rights here");
     }
     let script = format!(
@@ -215,7 +215,7 @@ fn a_leftover_that_may_not_be_signalled_is_told_of_and_waited_for() {
         root.join(" ")
     );
     let options = ["./supervisor", "--no-heartbeat", "--grace-period", "0.5", "sh", "-c", &script];
-    let mut supervised = Supervised::start(as_other(&options));
+    let mut supervised = Supervised::start(as_other_here(&options));
     let daemon = Killed(pid(&place, "daemon"));
     for signal in ["SIGTERM", "SIGKILL"] {
         let line = supervised.wait_for_line(&format!("the supervisor cannot send {signal} to"));

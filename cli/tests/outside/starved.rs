@@ -4,7 +4,6 @@ use crate::support::{
     End, NOTE_BEAT, NOTE_BEAT_IN_PYTHON, Place, Supervised, boot, children, copy_program, is_alive, now, signal,
     wait_for_file, wait_until, without_silence,
 };
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 /// The supervisor, executed by a shell after it has prepared something: `"$0" "$@"` is its command line.
@@ -179,7 +178,7 @@ fn a_heartbeat_directory_may_go_and_come() {
 #[test]
 fn a_heartbeat_directory_that_becomes_unreadable_is_told() {
     let place = Place::new();
-    std::fs::set_permissions(place.path(""), PermissionsExt::from_mode(0o777)).unwrap();
+    place.allow("", 0o777);
     copy_program(env!("CARGO_BIN_EXE_supervisor"), place.path("supervisor"));
     let unprivileged = "import os,sys\nif os.getuid() == 0: os.setgroups([]); os.setgid(65534); os.setuid(65534)\n\
                         os.makedirs('sub'); os.execv(sys.argv[1], sys.argv[1:])";
@@ -199,7 +198,7 @@ fn a_heartbeat_directory_that_becomes_unreadable_is_told() {
     let end = Supervised::start(command).end();
     end.assert_code(124);
     end.assert_tells(&["cannot look at the heartbeat file", "sub/beat", "Permission denied", "hung"]);
-    std::fs::set_permissions(place.path("sub"), PermissionsExt::from_mode(0o777)).unwrap();
+    place.allow("sub", 0o777);
 }
 
 /// None of these is ever opened, or followed for ever.

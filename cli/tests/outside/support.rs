@@ -1,7 +1,9 @@
 //! Runs the supervisor and watches it.
 
 use std::ffi::OsStr;
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -29,6 +31,11 @@ impl Place {
 
     pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    /// Sets the permissions of a file in it, or of itself, which has no name.
+    pub fn allow(&self, name: &str, mode: u32) {
+        std::fs::set_permissions(self.path(name), Permissions::from_mode(mode)).unwrap();
     }
 
     /// Writes an executable shell script.
@@ -291,9 +298,14 @@ pub fn parent_of(pid: i32) -> i32 {
     stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
+/// Whether a command is to be had here, and does what it is asked.
+pub fn can(words: &[&str]) -> bool {
+    Command::new(words[0]).args(&words[1..]).output().is_ok_and(|out| out.status.success())
+}
+
 /// Whether strace(1) is there, and may trace.
 pub fn can_strace() -> bool {
-    Command::new("strace").args(["-e", "trace=none", "true"]).output().is_ok_and(|out| out.status.success())
+    can(&["strace", "-e", "trace=none", "true"])
 }
 
 /// Starts a supervisor whose system calls strace(1) disturbs, as these words of its command line say. None where that
