@@ -2,7 +2,7 @@
 //!
 //! Each script plays in a process of its own, all at the same time. The commands are this very program, as an actor.
 
-use nix::sys::signal::{SigSet, Signal as Standard, kill, raise};
+use nix::sys::signal::{SigHandler, SigSet, Signal as Standard, kill, raise, signal};
 use nix::unistd::{Pid, setsid};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -367,7 +367,13 @@ fn end(status: ExitStatus) -> ! {
             kill(Pid::parent(), Standard::SIGKILL).unwrap();
             std::thread::sleep(Duration::from_secs(3600));
         }
-        ExitStatus::Signal(number) => raise(Standard::try_from(i32::from(number)).unwrap()).unwrap(),
+        ExitStatus::Signal(number) => {
+            let deadly = Standard::try_from(i32::from(number)).unwrap();
+            // nohup(1), which may have started the tests, has SIGHUP ignored.
+            // SAFETY: the default disposition calls no code of this process.
+            unsafe { signal(deadly, SigHandler::SigDfl) }.unwrap();
+            raise(deadly).unwrap();
+        }
     }
     unreachable!("the signal is deadly")
 }
