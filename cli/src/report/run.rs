@@ -136,6 +136,15 @@ mod tests {
     }
 
     #[test]
+    fn an_only_heartbeat_is_dated_from_the_start_of_its_own_run() {
+        let mut run = KnownRun::default();
+        run.take(&Notice::Started { run: RunId(2), pid: 8 }, second(60));
+        let ago = Duration::from_secs(1);
+        run.take(&Notice::Heartbeat { run: RunId(2), pid: 8, first: true, ago }, second(64));
+        assert_eq!(run.rhythm(), Rhythm::Once { after: Duration::from_secs(3) });
+    }
+
+    #[test]
     fn a_main_process_that_is_stopped_is_known_until_it_goes_on() {
         let mut run = KnownRun::default();
         let stopped = |pid| UnixNotice::ProcessStopped { process: Named { pid, name: String::new() }, signal: 19 };
